@@ -1,0 +1,155 @@
+//! Label selectors in the text form of `kubectl -l`.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// A label selector: every requirement must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selector(Vec<Requirement>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Requirement {
+    key: Box<str>,
+    test: Test,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Test {
+    In(Vec<Box<str>>),
+    NotIn(Vec<Box<str>>),
+    Exists,
+    Missing,
+}
+
+/// Why a text is not a [`Selector`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{part}` is not a label requirement; write key=value, key!=value, key in (a,b), key notin (a,b), key or !key"
+)]
+pub struct SelectorError {
+    part: Box<str>,
+}
+
+impl Selector {
+    /// Whether the labels fulfil every requirement; an empty selector holds for all.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().all(|requirement| {
+            let value = labels.get(&*requirement.key).map(String::as_str);
+            let among = |values: &[Box<str>]| value.is_some_and(|v| values.iter().any(|w| **w == *v));
+            match &requirement.test {
+                Test::In(values) => among(values),
+                // As Kubernetes: an object without the key is not in the list.
+                Test::NotIn(values) => !among(values),
+                Test::Exists => value.is_some(),
+                Test::Missing => value.is_none(),
+            }
+        })
+    }
+}
+
+impl FromStr for Selector {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        let requirements = split_outside_brackets(text).map(str::trim).filter(|part| !part.is_empty());
+        requirements.map(requirement).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Splits at the commas that are not between brackets.
+fn split_outside_brackets(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    text.split(move |c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+}
+
+fn requirement(part: &str) -> Result<Requirement, SelectorError> {
+    let error = || SelectorError { part: part.into() };
+    let made = |key: &str, test| {
+        let key = key.trim();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+        if key.is_empty() || !key.chars().all(plain) {
+            return Err(error());
+        }
+        Ok(Requirement { key: key.into(), test })
+    };
+    let list = |rest: &str| -> Result<Vec<Box<str>>, SelectorError> {
+        let inner = rest.trim().strip_prefix('(').and_then(|r| r.strip_suffix(')')).ok_or_else(error)?;
+        Ok(inner.split(',').map(|v| v.trim().into()).collect())
+    };
+    if let Some((key, rest)) =
+        part.split_once(" notin ").or_else(|| part.split_once(" notin(").map(|_| split_at_bracket(part)))
+    {
+        return made(key.trim_end_matches("notin"), Test::NotIn(list(rest)?));
+    }
+    if let Some((key, rest)) =
+        part.split_once(" in ").or_else(|| part.split_once(" in(").map(|_| split_at_bracket(part)))
+    {
+        return made(key.trim_end_matches(" in"), Test::In(list(rest)?));
+    }
+    if let Some((key, value)) = part.split_once("!=") {
+        return made(key, Test::NotIn(vec![value.trim().into()]));
+    }
+    if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+        return made(key, Test::In(vec![value.trim().into()]));
+    }
+    if let Some(key) = part.strip_prefix('!') {
+        return made(key, Test::Missing);
+    }
+    made(part, Test::Exists)
+}
+
+fn split_at_bracket(part: &str) -> (&str, &str) {
+    part.split_at(part.find('(').unwrap_or(part.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(selector: &str, labels: &[(&str, &str)]) -> bool {
+        let labels = labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        selector.parse::<Selector>().unwrap().matches(&labels)
+    }
+
+    #[test]
+    fn each_form_holds_where_kubectl_says_so() {
+        let web = [("app", "web"), ("tier", "front")];
+        for yes in [
+            "",
+            "app=web",
+            "app==web",
+            "app!=db",
+            "app in (db, web)",
+            "app notin (db)",
+            "app",
+            "!zone",
+            "app=web,tier in (front,back),!x",
+            "zone!=a",
+            "zone notin (a,b)",
+            "app in(web)",
+            "app notin(db)",
+        ] {
+            assert!(holds(yes, &web), "{yes}");
+        }
+        for no in
+            ["app=db", "app!=web", "app in (db)", "app notin (web,db)", "zone", "!app", "app=web,tier=back"]
+        {
+            assert!(!holds(no, &web), "{no}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for bad in ["app in web", "=x", "a b", "!", "in (a)", "app in (a", "{}"] {
+            assert!(bad.parse::<Selector>().is_err(), "{bad}");
+        }
+    }
+}
