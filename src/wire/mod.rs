@@ -1,0 +1,16 @@
+//! DNS messages as octets: names, queries, responses, EDNS, reverse names.
+//!
+//! Nothing here allocates on the way of a query and nothing here knows Kubernetes. A leaf: imports nothing of
+//! the house. hickory-proto is the oracle that the tests hold these parsers and writers against.
+
+mod constants;
+mod name;
+mod query;
+mod response;
+mod reverse;
+
+pub use constants::{class, ede, rcode, rtype};
+pub use name::{Name, NameError, ParsedName};
+pub use query::{Edns, Query, QueryError};
+pub use response::{Full, Response, SrvTarget};
+pub use reverse::{ReverseName, reverse_name};
