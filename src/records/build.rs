@@ -1,0 +1,240 @@
+//! The records of one service.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use super::host::{OrderKey, Origin, label, order_key};
+use super::{Addresses, Expected, Host, PortRecords, Problem, ServiceRecords, Settings, Shape, Srv};
+use crate::model::{Endpoint, EndpointSlice, Port, Service, ServiceKey, ServiceShape, StatefulSet};
+use crate::wire::Name;
+
+/// Everything that one service's records are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Whose records.
+    pub key: &'a ServiceKey,
+    /// The Service, if there is one.
+    pub service: Option<&'a Service>,
+    /// Its slices, the one applied last at the end.
+    pub slices: &'a [&'a EndpointSlice],
+    /// The StatefulSets whose `serviceName` it is.
+    pub sets: &'a [&'a StatefulSet],
+}
+
+/// Makes the records; None when there is nothing to publish.
+#[must_use]
+pub fn service_records(input: Input<'_>, settings: &Settings) -> (Option<ServiceRecords>, Vec<Problem>) {
+    let key = input.key;
+    let labels = [key.name.as_str().as_bytes(), key.namespace.as_str().as_bytes(), b"svc"];
+    let Ok(owner) = Name::under(&labels, &settings.zone) else {
+        return (None, vec![Problem::ServiceNameTooLong(key.clone())]);
+    };
+    let mut records = ServiceRecords {
+        key: key.clone(),
+        shape: Shape::Absent,
+        ttl: input.service.map(|service| service.ttl).unwrap_or_default(),
+        addresses: Addresses::default(),
+        hosts: Vec::new(),
+        srv: Vec::new(),
+        ports: Vec::new(),
+        expected: expected(input.sets),
+    };
+    let mut problems = Vec::new();
+    match input.service.map(|service| (service, &service.shape)) {
+        None => {}
+        Some((_, ServiceShape::External(target))) => match Name::from_text(target) {
+            Ok(target) => records.shape = Shape::External(target),
+            Err(error) => problems.push(Problem::External(key.clone(), error)),
+        },
+        Some((service, ServiceShape::ClusterIp(addresses))) => {
+            records.shape = Shape::ClusterIp;
+            let mut endpoints = Endpoints::new(owner, settings);
+            endpoints.add_all(input.slices);
+            endpoints.finish(&mut records, &mut problems);
+            // The service's own name stands for its virtual addresses, not for the endpoints.
+            records.addresses = Addresses::default();
+            addresses.iter().for_each(|address| records.addresses.push(*address));
+            (records.srv, records.ports) = srv(service.ports.iter().map(|port| (None, port)));
+        }
+        Some((_, ServiceShape::Headless)) => {
+            records.shape = Shape::Headless;
+            let mut endpoints = Endpoints::new(owner, settings);
+            endpoints.add_all(input.slices);
+            endpoints.finish(&mut records, &mut problems);
+        }
+    }
+    let nothing = records.shape == Shape::Absent && records.expected.is_empty();
+    ((!nothing).then_some(records), problems)
+}
+
+fn expected(sets: &[&StatefulSet]) -> Vec<Expected> {
+    let mut expected: Vec<Expected> = sets
+        .iter()
+        .filter(|set| set.replicas > 0)
+        .map(|set| Expected {
+            set: set.name.clone(),
+            first: set.start,
+            end: u64::from(set.start) + u64::from(set.replicas),
+        })
+        .collect();
+    expected.sort();
+    expected
+}
+
+impl Addresses {
+    /// Appends; whether the address is new is the caller's to know.
+    pub(crate) fn push(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(v4) => self.v4.push(v4),
+            IpAddr::V6(v6) => self.v6.push(v6),
+        }
+    }
+}
+
+/// One address of one endpoint, with its name.
+struct Place<'a> {
+    label: Box<str>,
+    origin: Origin,
+    address: IpAddr,
+    endpoint: &'a Endpoint,
+    ports: &'a [Port],
+}
+
+/// Collects the endpoints of a service.
+struct Endpoints<'a> {
+    owner: Name,
+    settings: &'a Settings,
+    places: Vec<Place<'a>>,
+}
+
+impl<'a> Endpoints<'a> {
+    fn new(owner: Name, settings: &'a Settings) -> Self {
+        Self { owner, settings, places: Vec::new() }
+    }
+
+    fn add_all(&mut self, slices: &[&'a EndpointSlice]) {
+        for slice in slices {
+            for endpoint in &slice.endpoints {
+                for &address in &endpoint.addresses {
+                    let (label, origin) = label(endpoint, address, self.settings.endpoint_pod_names);
+                    self.places.push(Place { label, origin, address, endpoint, ports: &slice.ports });
+                }
+            }
+        }
+    }
+
+    /// Leaves one pod to each name where a pod was recreated: the old one's endpoint may linger in a slice
+    /// that the controller has not rewritten yet, and one ordinal is never two pods.
+    fn drop_predecessors(&mut self) {
+        type Key<'k> = (&'k str, bool, &'k str);
+        #[derive(Default)]
+        struct Pods<'k> {
+            newest: Option<(bool, &'k str)>,
+            several: bool,
+        }
+        let mut by_name: HashMap<Key<'_>, Pods<'_>> = HashMap::new();
+        for place in &self.places {
+            let Some(pod) = &place.endpoint.pod else { continue };
+            let pods = by_name.entry((&*place.label, place.address.is_ipv6(), &*pod.name)).or_default();
+            let lives = !place.endpoint.terminating;
+            pods.several |= pods.newest.is_some_and(|(_, uid)| uid != &*pod.uid);
+            // Later in the order is newer, but one that terminates never replaces one that does not.
+            if pods.newest.is_none_or(|(other_lives, _)| lives || !other_lives) {
+                pods.newest = Some((lives, &pod.uid));
+            }
+        }
+        let keep: Vec<bool> = self
+            .places
+            .iter()
+            .map(|place| {
+                let Some(pod) = &place.endpoint.pod else { return true };
+                let pods = &by_name[&(&*place.label, place.address.is_ipv6(), &*pod.name)];
+                let is_newest = pods
+                    .newest
+                    .is_some_and(|(lives, uid)| uid == &*pod.uid && lives != place.endpoint.terminating);
+                !pods.several || is_newest
+            })
+            .collect();
+        let mut keep = keep.into_iter();
+        self.places.retain(|_| keep.next().unwrap_or(true));
+    }
+
+    fn finish(mut self, records: &mut ServiceRecords, problems: &mut Vec<Problem>) {
+        self.drop_predecessors();
+        self.places.retain(|place| place.endpoint.ready);
+        // The order of the names, not of arrival: the same cluster gives the same bytes.
+        let mut keyed: Vec<(OrderKey, Place<'_>)> = self
+            .places
+            .into_iter()
+            .map(|place| (order_key(&place.label, place.origin, place.address), place))
+            .collect();
+        keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+
+        let mut at_service = HashSet::new();
+        let mut host_of: HashMap<Box<str>, Option<usize>> = HashMap::new();
+        let mut at_host = HashSet::new();
+        for (_, place) in keyed {
+            if at_service.insert(place.address) {
+                records.addresses.push(place.address);
+            }
+            let hosts = &mut records.hosts;
+            let index = *host_of.entry(place.label.clone()).or_insert_with(|| {
+                if 1 + place.label.len() + self.owner.as_wire().len() > 255 {
+                    problems.push(Problem::HostNameTooLong(records.key.clone(), place.label.clone()));
+                    return None;
+                }
+                hosts.push(Host {
+                    label: place.label.clone(),
+                    addresses: Addresses::default(),
+                    ports: Vec::new(),
+                    governing: false,
+                });
+                Some(hosts.len() - 1)
+            });
+            let Some(index) = index else { continue };
+            let host = &mut hosts[index];
+            host.governing |= place.endpoint.hostname.is_some();
+            if at_host.insert((index, place.address)) {
+                host.addresses.push(place.address);
+            }
+            for port in place.ports {
+                if !host.ports.contains(port) {
+                    host.ports.push(port.clone());
+                }
+            }
+        }
+        records.hosts.iter_mut().for_each(|host| host.ports.sort());
+        let hosts = records.hosts.iter().enumerate();
+        let ports = hosts.flat_map(|(index, host)| host.ports.iter().map(move |port| (Some(index), port)));
+        (records.srv, records.ports) = srv(ports);
+    }
+}
+
+/// The SRV records at the service's name and at each `_port._protocol`, unique by port and target.
+fn srv<'p>(ports: impl Iterator<Item = (Option<usize>, &'p Port)>) -> (Vec<Srv>, Vec<PortRecords>) {
+    let mut all = Vec::new();
+    let mut seen = HashSet::new();
+    let mut named: Vec<(PortRecords, HashSet<Srv>)> = Vec::new();
+    for (host, port) in ports {
+        let srv = Srv { host, port: port.number };
+        if seen.insert(srv) {
+            all.push(srv);
+        }
+        let Some(name) = &port.name else { continue };
+        let same = |(p, _): &&mut (PortRecords, _)| p.name == *name && p.protocol == port.protocol;
+        match named.iter_mut().find(same) {
+            Some((records, seen)) => {
+                if seen.insert(srv) {
+                    records.srv.push(srv);
+                }
+            }
+            None => {
+                let records = PortRecords { name: name.clone(), protocol: port.protocol, srv: vec![srv] };
+                named.push((records, HashSet::from([srv])));
+            }
+        }
+    }
+    // Sorted, for the same cluster to give the same bytes whatever came first.
+    named.sort_by(|(a, _), (b, _)| (&a.name, a.protocol).cmp(&(&b.name, b.protocol)));
+    (all, named.into_iter().map(|(records, _)| records).collect())
+}
