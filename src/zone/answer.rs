@@ -1,0 +1,419 @@
+//! Writes the answer to a question: what stands at the name, in the order and within the size asked for.
+
+use super::entry::{A_ENCODED, AAAA_ENCODED, Entry, SrvEntry, encode_a, encode_aaaa};
+use super::lookup::{Found, Node, Place, find, with_pointer};
+use super::order::{NO_HOST, Sequence, SetScratch};
+use super::settings::Prepared;
+use super::store::View;
+use crate::wire::{Full, Name, ParsedName, Query, Response, SrvTarget, class, ede, rcode, rtype};
+
+/// Where the question's name stands in a reply.
+const QUESTION: usize = 12;
+/// An alias of an alias … : more links than this are not followed (names.md).
+const MAX_LINKS: usize = 8;
+
+/// How the writing of an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer is written: its code, and an Extended DNS Error (RFC 8914).
+    Done(u16, Option<(u16, &'static str)>),
+    /// An alias points out of the zones and the client wants it followed: the caller asks the upstream for
+    /// this name and adds what it says. The aliases are written.
+    Chase(Name),
+}
+
+/// What a thread that answers keeps between questions, so that none of them allocates.
+#[derive(Default)]
+pub struct Scratch {
+    target: ParsedName,
+    sets: SetScratch,
+}
+
+impl Scratch {
+    /// Takes the room that the largest answer needs: from now on no question allocates. Without it the room
+    /// grows with the answers, which is what ten thousand idle connections want.
+    #[must_use]
+    pub fn reserved() -> Self {
+        let mut scratch = Self::default();
+        scratch.sets.reserve();
+        scratch
+    }
+}
+
+/// Answers a query of opcode QUERY and one question.
+pub fn answer(view: &View<'_>, query: &Query, response: &mut Response<'_>, scratch: &mut Scratch) -> Outcome {
+    let refused = Outcome::Done(rcode::REFUSED, None);
+    match query.class {
+        class::IN => {}
+        class::CH => return identity(view, query, response).unwrap_or(refused),
+        _ => return refused,
+    }
+    if matches!(query.rtype, rtype::AXFR | rtype::IXFR) {
+        return refused;
+    }
+    let found = find(view, &query.name);
+    if matches!(found, Found::Outside) {
+        return Outcome::Done(
+            rcode::REFUSED,
+            Some((ede::NOT_AUTHORITATIVE, "not within the zones served here")),
+        );
+    }
+    if !view.is_synchronised() {
+        return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, "the cluster is not known yet")));
+    }
+    response.authoritative();
+    let Scratch { target, sets } = scratch;
+    let mut writer = Writer { view, response, sets, owner: QUESTION };
+    writer.chain(found, query, target)
+}
+
+/// `id.server`, `hostname.bind`, `version.server`, `version.bind` in class CH (RFC 4892), where the operator
+/// chose a text for them.
+fn identity(view: &View<'_>, query: &Query, response: &mut Response<'_>) -> Option<Outcome> {
+    const NAMES: [&[u8]; 4] = [
+        b"\x02id\x06server\x00",
+        b"\x08hostname\x04bind\x00",
+        b"\x07version\x06server\x00",
+        b"\x07version\x04bind\x00",
+    ];
+    let identity = view.prepared.settings.identity.as_ref()?;
+    let known = NAMES.contains(&query.name.as_wire());
+    if !known || !matches!(query.rtype, rtype::TXT | rtype::ANY) {
+        return None;
+    }
+    let text = identity.as_bytes().get(..255).unwrap_or(identity.as_bytes());
+    #[allow(clippy::cast_possible_truncation)] // at most 255
+    let length = [text.len() as u8];
+    let written = response.encoded_answer(
+        QUESTION,
+        &[&[0, 16, 0, 3, 0, 0, 0, 0, 0, length[0] + 1][..], &length, text].concat(),
+    );
+    if written.is_err() {
+        response.truncated();
+    }
+    Some(Outcome::Done(rcode::NOERROR, None))
+}
+
+struct Writer<'w, 'b, 'z> {
+    view: &'w View<'z>,
+    response: &'w mut Response<'b>,
+    sets: &'w mut SetScratch,
+    /// Where the name that records are written for stands in the reply.
+    owner: usize,
+}
+
+/// Whether something was written; false is NODATA.
+type Written = Result<bool, Full>;
+
+impl<'w> Writer<'w, '_, '_> {
+    /// Follows aliases within the zones; the code is that of the last name (RFC 6604, section 3).
+    fn chain(&mut self, first: Found<'w>, query: &Query, target: &mut ParsedName) -> Outcome {
+        let done = Outcome::Done(rcode::NOERROR, None);
+        let zone = &self.view.prepared.settings.zone;
+        let mut found = first;
+        let mut visited: [Option<*const Entry>; MAX_LINKS] = [None; MAX_LINKS];
+        for link in 0..=MAX_LINKS {
+            let name = if link == 0 { &query.name } else { &*target };
+            let (node, place) = match found {
+                Found::Here(node, place) => (node, place),
+                Found::Missing(place) => {
+                    self.soa(name, place);
+                    return Outcome::Done(rcode::NXDOMAIN, None);
+                }
+                // Within the zones, but in a namespace that a filter leaves out: no upstream knows better.
+                Found::Outside => return done,
+            };
+            let Node::Alias(entry, alias) = node else {
+                match self.node(&node, name, query.rtype) {
+                    Ok(true) => {}
+                    Ok(false) => self.soa(name, place),
+                    Err(Full) => self.response.truncated(),
+                }
+                return done;
+            };
+            let identity = Some(std::ptr::from_ref(entry));
+            if link == MAX_LINKS || visited.contains(&identity) {
+                return done;
+            }
+            visited[link] = identity;
+            let ttl = u32::from(entry.ttl.positive);
+            match self.response.answer(self.owner, rtype::CNAME, ttl, &[alias.as_wire()]) {
+                Ok(data) => self.owner = data,
+                Err(Full) => {
+                    self.response.truncated();
+                    return done;
+                }
+            }
+            let whole = matches!(query.rtype, rtype::CNAME | rtype::ANY);
+            if whole || target.parse(alias.as_wire()).is_err() {
+                return done;
+            }
+            found = find(self.view, target);
+            if matches!(found, Found::Outside) && !alias.is_within(zone) {
+                let chase = query.recursion_desired() && self.view.prepared.settings.upstream;
+                return if chase { Outcome::Chase(alias.clone()) } else { done };
+            }
+        }
+        done
+    }
+
+    /// Writes what a name has of a type.
+    fn node(&mut self, node: &Node<'w>, name: &ParsedName, qtype: u16) -> Written {
+        match node {
+            Node::Apex => self.apex(qtype),
+            Node::Empty | Node::Alias(..) => Ok(false),
+            Node::Version => self.version(qtype),
+            Node::Nameserver(index) => self.nameserver(*index, qtype),
+            Node::Service(entry, key) => {
+                let service = Service { entry, name: name.labels(key.from, key.to) };
+                let written = self.addresses(entry, entry.service_a(), entry.service_aaaa(), qtype)?;
+                if written || !wants(qtype, rtype::SRV) {
+                    return Ok(written);
+                }
+                self.srv_set(service, entry.service_srv())
+            }
+            Node::ServicePort(entry, key, port) if wants(qtype, rtype::SRV) => {
+                let service = Service { entry, name: name.labels(key.from, key.to) };
+                self.srv_set(service, entry.port_srv(port))
+            }
+            Node::Host(entry, key, host) => {
+                let service = Service { entry, name: name.labels(key.from, key.to) };
+                let written = self.addresses(entry, entry.host_a(*host), entry.host_aaaa(*host), qtype)?;
+                if written || !wants(qtype, rtype::SRV) {
+                    return Ok(written);
+                }
+                self.srv_of_host(service, *host, entry.host_ports(*host).numbers.iter().copied())
+            }
+            Node::HostPort(entry, key, host) if wants(qtype, rtype::SRV) => {
+                let service = Service { entry, name: name.labels(key.from, key.to) };
+                let numbers = entry.host_ports(*host).numbers_of(name.label(0), name.label(1));
+                self.srv_of_host(service, *host, numbers)
+            }
+            Node::Pointer(address) if wants(qtype, rtype::PTR) => self.pointer(*address),
+            Node::Pod(address) => self.address(*address, qtype),
+            Node::ServicePort(..) | Node::HostPort(..) | Node::Pointer(_) => Ok(false),
+        }
+    }
+
+    fn addresses(
+        &mut self,
+        entry: &Entry,
+        a: &[[u8; A_ENCODED]],
+        aaaa: &[[u8; AAAA_ENCODED]],
+        qtype: u16,
+    ) -> Written {
+        if wants(qtype, rtype::A) && !a.is_empty() {
+            return self.encoded(entry, rtype::A, a);
+        }
+        if wants(qtype, rtype::AAAA) && !aaaa.is_empty() {
+            return self.encoded(entry, rtype::AAAA, aaaa);
+        }
+        Ok(false)
+    }
+
+    fn encoded<const N: usize>(&mut self, entry: &Entry, rtype: u16, records: &[[u8; N]]) -> Written {
+        let sequence = self.sequence(entry, rtype, records.len());
+        for turn in 0..records.len() {
+            let index = self.sets.index(sequence, turn, records.len());
+            self.response.encoded_answer(self.owner, &records[index])?;
+        }
+        Ok(true)
+    }
+
+    fn sequence(&mut self, entry: &Entry, rtype: u16, count: usize) -> Sequence {
+        let place = std::ptr::from_ref(entry).addr() >> 5;
+        self.sets.sequence(self.view.prepared.settings.order, place ^ usize::from(rtype), count)
+    }
+
+    fn srv_set(&mut self, service: Service<'_>, srv: &[SrvEntry]) -> Written {
+        if srv.is_empty() {
+            return Ok(false);
+        }
+        let ttl = u32::from(service.entry.ttl.positive);
+        let weight = weight(srv.len());
+        let sequence = self.sequence(service.entry, rtype::SRV, srv.len());
+        self.sets.targets.clear();
+        for turn in 0..srv.len() {
+            let record = srv[self.sets.index(sequence, turn, srv.len())];
+            let target = service.target(record.host(), &self.view.prepared);
+            let place = self.response.srv(self.owner, ttl, weight, record.port, &target)?;
+            self.sets.remember(record.host(), place);
+        }
+        self.glue(service.entry);
+        Ok(true)
+    }
+
+    fn srv_of_host(
+        &mut self,
+        service: Service<'_>,
+        host: usize,
+        numbers: impl Iterator<Item = u16> + Clone,
+    ) -> Written {
+        let ttl = u32::from(service.entry.ttl.positive);
+        let weight = weight(numbers.clone().count());
+        let target = service.target(Some(host), &self.view.prepared);
+        self.sets.targets.clear();
+        for port in numbers {
+            let place = self.response.srv(self.owner, ttl, weight, port, &target)?;
+            self.sets.remember(Some(host), place);
+        }
+        self.glue(service.entry);
+        Ok(!self.sets.targets.is_empty())
+    }
+
+    /// Adds the targets' addresses, whole sets only; what does not fit is left out without TC, for the client
+    /// can ask for it.
+    fn glue(&mut self, entry: &Entry) {
+        self.sets.targets.sort_unstable();
+        self.sets.targets.dedup_by_key(|(host, _)| *host);
+        for &(host, place) in &self.sets.targets {
+            let place = place as usize;
+            if !Response::can_point_to(place) {
+                return;
+            }
+            let (a, aaaa) = match host {
+                NO_HOST => (entry.service_a(), entry.service_aaaa()),
+                host => (entry.host_a(host as usize), entry.host_aaaa(host as usize)),
+            };
+            if glue_set(self.response, place, a).is_err() || glue_set(self.response, place, aaaa).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn pointer(&mut self, address: std::net::IpAddr) -> Written {
+        let ttl = u32::from(self.view.prepared.settings.ttl.positive);
+        let (response, owner) = (&mut *self.response, self.owner);
+        let written = with_pointer(self.view, address, |pointer| {
+            let mut names = pointer.names.iter();
+            names.try_for_each(|name| response.answer(owner, rtype::PTR, ttl, &[&name.name]).map(drop))
+        });
+        // Gone since it was found: the type is not there, which was true a moment later.
+        written.map_or(Ok(false), |written| written.map(|()| true))
+    }
+
+    fn address(&mut self, address: std::net::IpAddr, qtype: u16) -> Written {
+        let ttl = self.view.prepared.settings.ttl.positive;
+        match address {
+            std::net::IpAddr::V4(v4) if wants(qtype, rtype::A) => {
+                self.response.encoded_answer(self.owner, &encode_a(v4, ttl)).map(|()| true)
+            }
+            std::net::IpAddr::V6(v6) if wants(qtype, rtype::AAAA) => {
+                self.response.encoded_answer(self.owner, &encode_aaaa(v6, ttl)).map(|()| true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn version(&mut self, qtype: u16) -> Written {
+        if !wants(qtype, rtype::TXT) {
+            return Ok(false);
+        }
+        let ttl = u32::from(self.view.prepared.settings.ttl.positive);
+        self.response.answer(self.owner, rtype::TXT, ttl, &[b"\x051.1.0"]).map(|_| true)
+    }
+
+    fn nameserver(&mut self, index: usize, qtype: u16) -> Written {
+        let server = &self.view.prepared.nameservers[index];
+        let ttl = self.view.prepared.settings.ttl.positive;
+        if wants(qtype, rtype::A) && !server.v4.is_empty() {
+            for v4 in &server.v4 {
+                self.response.encoded_answer(self.owner, &encode_a(*v4, ttl))?;
+            }
+            return Ok(true);
+        }
+        if wants(qtype, rtype::AAAA) && !server.v6.is_empty() {
+            for v6 in &server.v6 {
+                self.response.encoded_answer(self.owner, &encode_aaaa(*v6, ttl))?;
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn apex(&mut self, qtype: u16) -> Written {
+        let prepared = &self.view.prepared;
+        let ttl = prepared.settings.ttl.positive;
+        match qtype {
+            rtype::SOA | rtype::ANY => {
+                let serial = self.view.serial().to_be_bytes();
+                let data: [&[u8]; 3] = [&prepared.soa_names, &serial, &prepared.soa_times];
+                self.response.answer(self.owner, rtype::SOA, u32::from(ttl), &data).map(|_| true)
+            }
+            rtype::NS => {
+                // A handful, from the configuration: the places need no scratch beyond the targets'.
+                self.sets.targets.clear();
+                for (index, server) in prepared.nameservers.iter().enumerate() {
+                    let data: [&[u8]; 1] = [server.name.as_wire()];
+                    let place = self.response.answer(self.owner, rtype::NS, u32::from(ttl), &data)?;
+                    self.sets.remember(Some(index), place);
+                }
+                let glue = self.sets.targets.iter().try_for_each(|&(index, place)| {
+                    let (server, place) = (&prepared.nameservers[index as usize], place as usize);
+                    let (v4, v6) =
+                        if server.within { (&*server.v4, &*server.v6) } else { Default::default() };
+                    let mut a = v4.iter().map(|v4| encode_a(*v4, ttl));
+                    let mut aaaa = v6.iter().map(|v6| encode_aaaa(*v6, ttl));
+                    a.try_for_each(|record| self.response.encoded_additional(place, &record))?;
+                    aaaa.try_for_each(|record| self.response.encoded_additional(place, &record))
+                });
+                // Glue that does not fit is left out.
+                let (Ok(()) | Err(Full)) = glue;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The SOA record of a negative answer; its TTL is how long the answer may be remembered (RFC 2308,
+    /// section 5).
+    fn soa(&mut self, name: &ParsedName, place: Place) {
+        let prepared = &self.view.prepared;
+        let serial = self.view.serial().to_be_bytes();
+        let data: [&[u8]; 3] = [&prepared.soa_names, &serial, &prepared.soa_times];
+        let apex = self.owner + name.start(place.apex);
+        if self.response.authority(apex, rtype::SOA, u32::from(place.negative), &data).is_err() {
+            self.response.truncated();
+        }
+    }
+}
+
+/// Whether a question for `qtype` is answered by records of `rtype`. ANY is answered by the first set there is
+/// (RFC 8482, section 4.1).
+fn wants(qtype: u16, rtype: u16) -> bool {
+    qtype == rtype || qtype == rtype::ANY
+}
+
+/// names.md: the share of each record, in hundredths, never 0 (RFC 2782: 0 is "hardly ever").
+pub(super) fn weight(records: usize) -> u16 {
+    u16::try_from(100 / records.max(1)).unwrap_or(1).max(1)
+}
+
+fn glue_set<const N: usize>(
+    response: &mut Response<'_>,
+    place: usize,
+    records: &[[u8; N]],
+) -> Result<(), Full> {
+    let before = response.length();
+    for (count, record) in (0_u16..).zip(records) {
+        if response.encoded_additional(place, record).is_err() {
+            response.rewind_additional(before, count);
+            return Err(Full);
+        }
+    }
+    Ok(())
+}
+
+/// A service as an SRV target: its labels in the question, its hosts in the entry.
+#[derive(Clone, Copy)]
+struct Service<'a> {
+    entry: &'a Entry,
+    name: &'a [u8],
+}
+
+impl<'a> Service<'a> {
+    fn target(&self, host: Option<usize>, prepared: &'a Prepared) -> SrvTarget<'a> {
+        let label = host.map_or(&[][..], |host| self.entry.host_label(host));
+        SrvTarget([label, self.name, &prepared.svc_zone])
+    }
+}

@@ -1,0 +1,268 @@
+//! From a name to what stands there: the tables of names.md as one walk over the labels.
+
+use std::net::IpAddr;
+
+use super::entry::{Entry, NamedPort};
+use super::reverse::{Pointer, Prefix};
+use super::settings::{PodNames, PreparedServer};
+use super::store::{PodKey, View};
+use crate::records::Shape;
+use crate::wire::{Name, ParsedName, ReverseName};
+
+/// What a name is.
+pub(crate) enum Found<'v> {
+    /// The name exists.
+    Here(Node<'v>, Place),
+    /// NXDOMAIN, with this time to live.
+    Missing(Place),
+    /// Not ours to say: REFUSED.
+    Outside,
+}
+
+/// Where the zone of a name begins, and for how long its absence, or that of a type, may be remembered.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The label of the question at which the zone's name starts.
+    pub(crate) apex: usize,
+    pub(crate) negative: u16,
+}
+
+/// What exists at a name.
+pub(crate) enum Node<'v> {
+    /// A zone's own name.
+    Apex,
+    /// Nothing but names below it: an empty non-terminal (RFC 8020).
+    Empty,
+    /// `dns-version`.
+    Version,
+    Nameserver(usize),
+    Service(&'v Entry, Key),
+    ServicePort(&'v Entry, Key, &'v NamedPort),
+    Host(&'v Entry, Key, usize),
+    /// `_port._protocol.host`: the port is the question's first two labels.
+    HostPort(&'v Entry, Key, usize),
+    Alias(&'v Entry, &'v Name),
+    Pointer(IpAddr),
+    Pod(IpAddr),
+}
+
+/// Which labels of the name are the service's key.
+#[derive(Clone, Copy)]
+pub(crate) struct Key {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+}
+
+/// Finds a name.
+pub(crate) fn find<'v>(view: &'v View<'_>, name: &ParsedName) -> Found<'v> {
+    let prepared = &view.prepared;
+    if let Some(apex) = name.labels_before(&prepared.zone, prepared.zone_labels) {
+        return in_cluster_zone(view, name, apex);
+    }
+    match ReverseName::read(name) {
+        Some(reverse) => in_reverse_tree(view, name, &reverse),
+        None => Found::Outside,
+    }
+}
+
+fn in_cluster_zone<'v>(view: &'v View<'_>, name: &ParsedName, apex: usize) -> Found<'v> {
+    let place = Place { apex, negative: view.prepared.settings.ttl.negative };
+    let Some(below) = apex.checked_sub(1) else {
+        return Found::Here(Node::Apex, place);
+    };
+    let pods = view.prepared.settings.pods;
+    match name.label(below) {
+        b"svc" => below_svc(view, name, below, place),
+        b"pod" if pods != PodNames::Disabled => below_pod(view, name, below, place),
+        b"dns-version" if below == 0 => Found::Here(Node::Version, place),
+        _ => match own_name(&view.prepared.nameservers, name) {
+            Some(node) => Found::Here(node, place),
+            None => Found::Missing(place),
+        },
+    }
+}
+
+/// A name server within the zone, or a name above one.
+fn own_name<'v>(servers: &[PreparedServer], name: &ParsedName) -> Option<Node<'v>> {
+    let asked = name.as_wire();
+    let within = || servers.iter().enumerate().filter(|(_, server)| server.within);
+    if let Some((index, _)) = within().find(|(_, server)| server.name.as_wire() == asked) {
+        return Some(Node::Nameserver(index));
+    }
+    let above = |server: &PreparedServer| {
+        let mut parsed = ParsedName::default();
+        let parses = parsed.parse(server.name.as_wire()).is_ok();
+        parses && parsed.labels_before(asked, name.label_count()).is_some()
+    };
+    within().any(|(_, server)| above(server)).then_some(Node::Empty)
+}
+
+/// `svc` is the name's label `svc`.
+fn below_svc<'v>(view: &'v View<'_>, name: &ParsedName, svc: usize, place: Place) -> Found<'v> {
+    let Some(namespace) = svc.checked_sub(1) else {
+        return Found::Here(Node::Empty, place);
+    };
+    if view.leaves_out(name.label(namespace)) {
+        return Found::Outside;
+    }
+    let Some(service) = namespace.checked_sub(1) else {
+        return namespace_itself(view, name.label(namespace), place);
+    };
+    match view.services.get(name.labels(service, svc)) {
+        Some(entry) => in_service(entry, name, Key { from: service, to: svc }, place),
+        None => Found::Missing(place),
+    }
+}
+
+fn namespace_itself<'v>(view: &View<'_>, label: &[u8], place: Place) -> Found<'v> {
+    if view.knows_namespace(label) { Found::Here(Node::Empty, place) } else { Found::Missing(place) }
+}
+
+fn in_service<'v>(entry: &'v Entry, name: &ParsedName, key: Key, place: Place) -> Found<'v> {
+    let negative = Place { negative: entry.ttl.negative, ..place };
+    let expected = Place { negative: entry.ttl.expected, ..place };
+    let front = key.from;
+    match &entry.shape {
+        Shape::External(target) if front == 0 => return Found::Here(Node::Alias(entry, target), negative),
+        Shape::External(_) => return Found::Missing(negative),
+        // None ready: the set that the service is for is starting, and so is every name below it.
+        Shape::Headless if !entry.has_addresses() => return Found::Missing(expected),
+        Shape::Headless | Shape::ClusterIp | Shape::Absent => {}
+    }
+    let node = match front {
+        0 if entry.shape == Shape::Absent => None,
+        0 => Some(Node::Service(entry, key)),
+        1 => host_or_protocol(entry, name.label(0), key),
+        2 => port_or_host_protocol(entry, name, key),
+        3 => host_port(entry, name, key),
+        _ => None,
+    };
+    match node {
+        Some(node) => Found::Here(node, negative),
+        None => {
+            let awaited = front > 0 && entry.expects(name.label(front - 1));
+            Found::Missing(if awaited { expected } else { negative })
+        }
+    }
+}
+
+fn host_or_protocol<'v>(entry: &'v Entry, label: &[u8], key: Key) -> Option<Node<'v>> {
+    if label.first() == Some(&b'_') {
+        return entry.ports().iter().any(|port| port.protocol == label).then_some(Node::Empty);
+    }
+    entry.host(label).map(|host| Node::Host(entry, key, host))
+}
+
+fn port_or_host_protocol<'v>(entry: &'v Entry, name: &ParsedName, key: Key) -> Option<Node<'v>> {
+    if let Some(port) = entry.port(name.label(0), name.label(1)) {
+        return Some(Node::ServicePort(entry, key, port));
+    }
+    let host = entry.host(name.label(1))?;
+    entry.host_ports(host).names_protocol(name.label(0)).then_some(Node::Empty)
+}
+
+fn host_port<'v>(entry: &'v Entry, name: &ParsedName, key: Key) -> Option<Node<'v>> {
+    let host = entry.host(name.label(2))?;
+    entry.host_ports(host).numbers_of(name.label(0), name.label(1)).next()?;
+    Some(Node::HostPort(entry, key, host))
+}
+
+/// `pod` is the name's label `pod`.
+fn below_pod<'v>(view: &View<'_>, name: &ParsedName, pod: usize, place: Place) -> Found<'v> {
+    let Some(namespace) = pod.checked_sub(1) else {
+        return Found::Here(Node::Empty, place);
+    };
+    let label = name.label(namespace);
+    if view.leaves_out(label) {
+        return Found::Outside;
+    }
+    if namespace == 0 {
+        return namespace_itself(view, label, place);
+    }
+    let address = (namespace == 1).then(|| undashed(name.label(0))).flatten();
+    let exists = |address: IpAddr| match view.prepared.settings.pods {
+        PodNames::Disabled => false,
+        PodNames::Insecure => view.knows_namespace(label),
+        PodNames::Verified => {
+            let key = PodKey::new(label, address);
+            view.shared.pods.pin().contains_key(key.as_ref())
+        }
+    };
+    match address.filter(|address| exists(*address)) {
+        Some(address) => Found::Here(Node::Pod(address), place),
+        None => Found::Missing(place),
+    }
+}
+
+/// `10-244-0-2` or `fd00-10-244--2` as an address, as CoreDNS reads it.
+fn undashed(label: &[u8]) -> Option<IpAddr> {
+    let mut text = [0; 63];
+    let text = text.get_mut(..label.len())?;
+    if !label.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-') {
+        return None;
+    }
+    let hyphens = label.iter().filter(|byte| **byte == b'-').count();
+    let v4 = hyphens == 3 && !label.windows(2).any(|pair| pair == b"--");
+    for (to, from) in text.iter_mut().zip(label) {
+        *to = if *from != b'-' {
+            *from
+        } else if v4 {
+            b'.'
+        } else {
+            b':'
+        };
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn in_reverse_tree<'v>(view: &'v View<'_>, name: &ParsedName, reverse: &ReverseName) -> Found<'v> {
+    let prepared = &view.prepared;
+    let negative = prepared.settings.ttl.negative;
+    let apex_labels = prepared.reverse.iter().filter_map(|prefix| prefix.apex(reverse)).min();
+    if let Some(address) = reverse.address() {
+        if view.shared.pointers.pin().contains_key(&address) {
+            // An address outside the prefixes is a zone of its own.
+            let apex = apex_labels.map_or(0, |depth| name.label_count() - 2 - depth);
+            return Found::Here(Node::Pointer(address), Place { apex, negative });
+        }
+    }
+    let Some(depth) = apex_labels else { return Found::Outside };
+    let apex = name.label_count() - 2 - depth;
+    let place = Place { apex, negative };
+    if apex == 0 {
+        return Found::Here(Node::Apex, place);
+    }
+    let exists = reverse.extra == 0 && view.shared.prefixes.pin().contains_key(&Prefix::asked(reverse));
+    if exists { Found::Here(Node::Empty, place) } else { Found::Missing(place) }
+}
+
+/// The names of an address, while they are there.
+pub(crate) fn with_pointer<R>(
+    view: &View<'_>,
+    address: IpAddr,
+    then: impl FnOnce(&Pointer) -> R,
+) -> Option<R> {
+    view.shared.pointers.pin().get(&address).map(then)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::undashed;
+
+    #[test]
+    fn pod_labels_as_coredns_reads_them() {
+        for (label, address) in [
+            ("10-244-0-2", Some("10.244.0.2")),
+            ("fd00-10-244--2", Some("fd00:10:244::2")),
+            ("--1", Some("::1")),
+            ("1-2-3-4-5-6-7-8", Some("1:2:3:4:5:6:7:8")),
+            ("10-244-0-256", None),
+            ("10-244-0", None),
+            ("10.244.0.2", None),
+            ("web-0", None),
+        ] {
+            let address: Option<std::net::IpAddr> = address.map(|a| a.parse().unwrap());
+            assert_eq!(undashed(label.as_bytes()), address, "{label}");
+        }
+    }
+}

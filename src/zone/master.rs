@@ -1,0 +1,224 @@
+//! The zone as a master file (RFC 1035, section 5), from the same entries that answers are written from.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use super::entry::{Entry, SrvEntry, decode_a, decode_aaaa};
+use super::settings::Prepared;
+use super::store::{Reader, View};
+use crate::records::Shape;
+use crate::wire::{ParsedName, ReverseName, reverse_name};
+
+/// Which zones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The cluster domain.
+    Cluster,
+    /// The reverse zones, one after the other.
+    Reverse,
+}
+
+/// Prints a part of the zone, sorted.
+pub struct MasterFile<'r> {
+    reader: &'r Reader,
+    part: Part,
+}
+
+impl<'r> MasterFile<'r> {
+    /// Of a zone as it is now.
+    #[must_use]
+    pub fn new(reader: &'r Reader, part: Part) -> Self {
+        Self { reader, part }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let view = self.reader.view();
+        let mut printer = Printer { out, prepared: &view.prepared, view: &view };
+        match self.part {
+            Part::Cluster => printer.cluster(),
+            Part::Reverse => printer.reverse(),
+        }
+    }
+}
+
+struct Printer<'p, W> {
+    out: &'p mut W,
+    prepared: &'p Prepared,
+    view: &'p View<'p>,
+}
+
+impl<W: Write> Printer<'_, W> {
+    fn record(&mut self, owner: &str, ttl: u16, rtype: &str, data: &str) -> io::Result<()> {
+        writeln!(self.out, "{owner}\t{ttl}\tIN\t{rtype}\t{data}")
+    }
+
+    fn apex(&mut self, owner: &str) -> io::Result<()> {
+        let settings = &self.prepared.settings;
+        let ttl = settings.ttl.positive;
+        let mut names = ParsedName::default();
+        let mut rest = &*self.prepared.soa_names;
+        let mut data = String::new();
+        while let Ok(length) = names.parse(rest) {
+            data.push_str(&format!("{names} "));
+            rest = &rest[length..];
+        }
+        data.push_str(&self.view.serial().to_string());
+        for time in self.prepared.soa_times.chunks_exact(4) {
+            let time = time.iter().fold(0_u32, |time, octet| time << 8 | u32::from(*octet));
+            data.push_str(&format!(" {time}"));
+        }
+        self.record(owner, ttl, "SOA", &data)?;
+        for server in &settings.nameservers {
+            self.record(owner, ttl, "NS", &server.name.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn cluster(&mut self) -> io::Result<()> {
+        let settings = &self.prepared.settings;
+        let ttl = settings.ttl.positive;
+        let zone = settings.zone.to_string();
+        self.apex(&zone)?;
+        for server in settings.nameservers.iter().filter(|server| server.name.is_within(&settings.zone)) {
+            for address in &server.addresses {
+                self.address(&server.name.to_string(), ttl, *address)?;
+            }
+        }
+        self.record(&format!("dns-version.{zone}"), ttl, "TXT", "\"1.1.0\"")?;
+        let mut services: Vec<(&[u8], &Entry)> =
+            self.view.services.iter().map(|(key, entry)| (&**key, entry)).collect();
+        services.sort_unstable_by_key(|(key, _)| *key);
+        for (key, entry) in services {
+            self.service(key, entry)?;
+        }
+        Ok(())
+    }
+
+    fn service(&mut self, key: &[u8], entry: &Entry) -> io::Result<()> {
+        let mut name = ParsedName::default();
+        if name.parse(&[key, &self.prepared.svc_zone].concat()).is_err() {
+            return Ok(());
+        }
+        let owner = name.to_string();
+        let ttl = entry.ttl.positive;
+        match &entry.shape {
+            Shape::Absent => return Ok(()),
+            Shape::External(target) => return self.record(&owner, ttl, "CNAME", &target.to_string()),
+            Shape::ClusterIp | Shape::Headless => {}
+        }
+        let targets = Targets { entry, owner: &owner };
+        for a in entry.service_a() {
+            self.address(&owner, ttl, decode_a(a).into())?;
+        }
+        for aaaa in entry.service_aaaa() {
+            self.address(&owner, ttl, decode_aaaa(aaaa).into())?;
+        }
+        self.srv(&owner, ttl, entry.service_srv().iter().map(|srv| targets.srv(srv)).collect())?;
+        for port in entry.ports() {
+            let srv = entry.port_srv(port).iter().map(|srv| targets.srv(srv)).collect();
+            self.srv(&format!("{}.{}.{owner}", text(&port.name), text(port.protocol)), ttl, srv)?;
+        }
+        for host in 0..entry.host_count() {
+            let own = targets.name(Some(host));
+            for a in entry.host_a(host) {
+                self.address(&own, ttl, decode_a(a).into())?;
+            }
+            for aaaa in entry.host_aaaa(host) {
+                self.address(&own, ttl, decode_aaaa(aaaa).into())?;
+            }
+            let ports = entry.host_ports(host);
+            self.srv(&own, ttl, ports.numbers.iter().map(|number| (*number, own.clone())).collect())?;
+            let mut names: Vec<(&[u8], &[u8])> =
+                ports.named.iter().map(|(name, protocol, _)| (&**name, *protocol)).collect();
+            names.sort_unstable();
+            names.dedup();
+            for (name, protocol) in names {
+                let below = format!("{}.{}.{own}", text(name), text(protocol));
+                // The final dot is the root's octet, each other one a length's: one octet more than the text.
+                if below.len() < 255 {
+                    self.srv(
+                        &below,
+                        ttl,
+                        ports.numbers_of(name, protocol).map(|n| (n, own.clone())).collect(),
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn srv(&mut self, owner: &str, ttl: u16, records: Vec<(u16, String)>) -> io::Result<()> {
+        let weight = super::answer::weight(records.len());
+        for (port, target) in records {
+            self.record(owner, ttl, "SRV", &format!("0 {weight} {port} {target}"))?;
+        }
+        Ok(())
+    }
+
+    fn address(&mut self, owner: &str, ttl: u16, address: IpAddr) -> io::Result<()> {
+        let rtype = if address.is_ipv4() { "A" } else { "AAAA" };
+        self.record(owner, ttl, rtype, &address.to_string())
+    }
+
+    fn reverse(&mut self) -> io::Result<()> {
+        let pointers = self.view.shared.pointers.pin();
+        let mut addresses: Vec<IpAddr> = pointers.iter().map(|(address, _)| *address).collect();
+        addresses.sort_unstable();
+        let ttl = self.prepared.settings.ttl.positive;
+        let mut last_apex = None;
+        for address in addresses {
+            let owner = reverse_name(address);
+            let apex = self.apex_of(&owner);
+            if apex != last_apex {
+                if let Some(apex) = &apex {
+                    self.apex(apex)?;
+                }
+                last_apex = apex;
+            }
+            for name in pointers.get(&address).map_or(&[][..], |pointer| &pointer.names) {
+                let mut parsed = ParsedName::default();
+                if parsed.parse(&name.name).is_ok() {
+                    self.record(&owner, ttl, "PTR", &parsed.to_string())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The reverse zone that a reverse name is in; None outside the configured prefixes.
+    fn apex_of(&self, owner: &str) -> Option<String> {
+        let mut parsed = ParsedName::default();
+        parsed.parse(crate::wire::Name::from_text(owner).ok()?.as_wire()).ok()?;
+        let name = ReverseName::read(&parsed)?;
+        let depth = self.prepared.reverse.iter().filter_map(|prefix| prefix.apex(&name)).min()?;
+        let labels: Vec<&str> = owner.split_inclusive('.').collect();
+        Some(labels[labels.len() - 2 - depth..].concat())
+    }
+}
+
+struct Targets<'t> {
+    entry: &'t Entry,
+    owner: &'t str,
+}
+
+impl Targets<'_> {
+    fn name(&self, host: Option<usize>) -> String {
+        match host {
+            Some(host) => format!("{}.{}", text(&self.entry.host_label(host)[1..]), self.owner),
+            None => self.owner.to_owned(),
+        }
+    }
+
+    fn srv(&self, srv: &SrvEntry) -> (u16, String) {
+        (srv.port, self.name(srv.host()))
+    }
+}
+
+/// Labels of the zone are letters, digits, hyphens and underscores.
+fn text(label: &[u8]) -> &str {
+    std::str::from_utf8(label).unwrap_or_default()
+}

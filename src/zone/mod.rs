@@ -1,0 +1,22 @@
+//! The zone as it is served: one immutable, encoded value a service, found by one lookup without a lock.
+//!
+//! One [`Publisher`] writes, any number of [`Reader`]s read; neither knows the cluster or a socket. A service's
+//! records are replaced in one insert, never removed and inserted again: a reader sees the old ones or the new
+//! ones. Imports `records` and `wire`.
+
+mod answer;
+mod entry;
+mod lookup;
+mod master;
+mod order;
+mod publisher;
+mod reverse;
+mod settings;
+mod store;
+
+pub use answer::{Outcome, Scratch, answer};
+pub use master::{MasterFile, Part};
+
+pub use publisher::{Change, Publisher};
+pub use settings::{Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
+pub use store::{Reader, View, zone};

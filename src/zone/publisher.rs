@@ -1,0 +1,215 @@
+//! The one writer: takes records, encodes them, replaces what differs, then moves the serial.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::entry::Entry;
+use super::reverse::{Pointer, PointerName, Prefix, Rank};
+use super::settings::{Prepared, Settings};
+use super::store::{Key, NamespaceState, PodKey, Shared};
+use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
+
+/// Something to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A service's records, all of them; None when there are none any more.
+    Service(ServiceKey, Option<Box<ServiceRecords>>),
+    /// Whether a Namespace object of this name is there.
+    Namespace(Label, bool),
+    /// Whether a pod of the namespace has the address.
+    Pod(Label, IpAddr, bool),
+}
+
+/// Writes the zone. There is one, and it is not `Clone`: publishes have an order.
+pub struct Publisher {
+    shared: Arc<Shared>,
+}
+
+impl Publisher {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Publishes; gives how many of the changes changed something. The serial moves, once, when any did, after
+    /// all of them are visible.
+    pub fn publish(&mut self, changes: impl IntoIterator<Item = Change>) -> usize {
+        let changed = changes.into_iter().filter(|change| self.apply(change)).count();
+        if changed > 0 {
+            self.advance_serial();
+        }
+        changed
+    }
+
+    /// Says that the zone is complete: from now on what is not in it does not exist.
+    pub fn synchronised(&mut self) {
+        if self.shared.serial.load(Ordering::Acquire) == 0 {
+            self.advance_serial();
+        }
+        self.shared.synchronised.store(true, Ordering::Release);
+    }
+
+    /// Replaces the settings. Times to live are encoded: the caller publishes every service again.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.shared.prepared.store(Arc::new(Prepared::new(settings)));
+        self.advance_serial();
+    }
+
+    fn advance_serial(&self) {
+        let next = self.shared.serial.load(Ordering::Acquire).wrapping_add(1);
+        // A clock before 1970 counts as 1970.
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        #[allow(clippy::cast_possible_truncation)] // serials wrap (RFC 1982)
+        self.shared.serial.store(next.max(seconds as u32), Ordering::Release);
+    }
+
+    fn apply(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Service(key, records) => self.service(key, records.as_deref()),
+            Change::Namespace(label, present) => {
+                self.namespace(label, |state| NamespaceState { declared: *present, ..state })
+            }
+            Change::Pod(namespace, address, present) => {
+                let key = PodKey::new(namespace.as_str().as_bytes(), *address);
+                let pods = self.shared.pods.pin();
+                if *present {
+                    pods.insert(key.as_ref().into(), ()).is_none()
+                } else {
+                    pods.remove(key.as_ref()).is_some()
+                }
+            }
+        }
+    }
+
+    fn namespace(&self, label: &Label, change: impl FnOnce(NamespaceState) -> NamespaceState) -> bool {
+        let namespaces = self.shared.namespaces.pin();
+        let before = namespaces.get(label.as_str().as_bytes()).copied().unwrap_or_default();
+        let after = change(before);
+        if after == NamespaceState::default() {
+            namespaces.remove(label.as_str().as_bytes());
+        } else if after != before {
+            namespaces.insert(label.as_str().as_bytes().into(), after);
+        }
+        after != before
+    }
+
+    fn service(&self, key: &ServiceKey, records: Option<&ServiceRecords>) -> bool {
+        let prepared = self.shared.prepared.load();
+        let entry = records.map(|records| Entry::new(records, prepared.settings.ttl));
+        let wire_key = wire_key(key);
+        let services = self.shared.services.pin();
+        let old = services.get(&wire_key);
+        if old == entry.as_ref() {
+            return false;
+        }
+        let governing_only = prepared.settings.ptr == super::PtrNames::Governing;
+        let names = |entry: Option<&Entry>| {
+            entry.map_or_else(BTreeSet::new, |entry| {
+                pointers(entry, &wire_key, &prepared.svc_zone, governing_only)
+            })
+        };
+        let (before, after) = (names(old), names(entry.as_ref()));
+        let exists = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.shape != Shape::Absent);
+        let (was, is) = (exists(old), exists(entry.as_ref()));
+        // A namespace is known before its first service is found in it, and until after its last one is.
+        if is && !was {
+            self.namespace(&key.namespace, |s| NamespaceState { services: s.services + 1, ..s });
+        }
+        match entry {
+            Some(entry) => {
+                services.insert(wire_key, entry);
+            }
+            None => {
+                services.remove(&wire_key);
+            }
+        }
+        if was && !is {
+            self.namespace(&key.namespace, |s| NamespaceState {
+                services: s.services.saturating_sub(1),
+                ..s
+            });
+        }
+        let addresses: BTreeSet<IpAddr> =
+            before.symmetric_difference(&after).map(|(address, _)| *address).collect();
+        for address in addresses {
+            let of = |names: &BTreeSet<(IpAddr, PointerName)>| -> Vec<PointerName> {
+                names.iter().filter(|(a, _)| *a == address).map(|(_, name)| name.clone()).collect()
+            };
+            self.pointer(address, &of(&before), of(&after));
+        }
+        true
+    }
+
+    /// Replaces one service's share of an address's names.
+    fn pointer(&self, address: IpAddr, before: &[PointerName], after: Vec<PointerName>) {
+        let pointers = self.shared.pointers.pin();
+        let old = pointers.get(&address);
+        let others = old.map_or(&[][..], |old| &old.names).iter().filter(|name| !before.contains(name));
+        let mut names: Vec<PointerName> = others.cloned().chain(after).collect();
+        names.sort();
+        names.dedup_by(|a, b| a.name == b.name);
+        let (was, is) = (old.is_some(), !names.is_empty());
+        if is {
+            if !was {
+                self.count(Prefix::of(address), 1);
+            }
+            pointers.insert(address, Pointer { names: names.into() });
+        } else {
+            pointers.remove(&address);
+            if was {
+                self.count(Prefix::of(address), -1);
+            }
+        }
+    }
+
+    /// Counts a child at each reverse name above, as far up as the name itself comes or goes.
+    fn count(&self, leaf: Prefix, by: i32) {
+        let prefixes = self.shared.prefixes.pin();
+        let mut here = leaf;
+        while let Some(parent) = here.parent() {
+            let before = prefixes.get(&parent).copied().unwrap_or(0);
+            let after = before.saturating_add_signed(by);
+            if after == 0 {
+                prefixes.remove(&parent);
+            } else {
+                prefixes.insert(parent, after);
+            }
+            if before > 0 && after > 0 {
+                break;
+            }
+            here = parent;
+        }
+    }
+}
+
+pub(crate) fn wire_key(key: &ServiceKey) -> Key {
+    let mut wire = Vec::with_capacity(key.name.as_str().len() + key.namespace.as_str().len() + 2);
+    for label in [key.name.as_str(), key.namespace.as_str()] {
+        #[allow(clippy::cast_possible_truncation)] // a label, at most 63
+        wire.push(label.len() as u8);
+        wire.extend_from_slice(label.as_bytes());
+    }
+    wire.into()
+}
+
+/// What the reverse names of a service's addresses say.
+fn pointers(
+    entry: &Entry,
+    key: &[u8],
+    svc_zone: &[u8],
+    governing_only: bool,
+) -> BTreeSet<(IpAddr, PointerName)> {
+    let name = |host: Option<usize>| {
+        let label = host.map_or(&[][..], |host| entry.host_label(host));
+        let rank = match host {
+            None => Rank::ClusterIp,
+            Some(host) if entry.is_governing(host) => Rank::Governing,
+            Some(_) => Rank::Other,
+        };
+        PointerName { rank, name: [label, key, svc_zone].concat().into() }
+    };
+    let all = entry.reverse().into_iter().map(|(address, host)| (address, name(host)));
+    all.filter(|(_, name)| !governing_only || name.rank != Rank::Other).collect()
+}

@@ -1,0 +1,163 @@
+//! What the whole zone depends on; a reload replaces it while queries go on.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use super::reverse::ReversePrefix;
+use crate::wire::Name;
+
+/// Times to live in seconds, each 0 to 3600.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ttl {
+    /// Of records.
+    pub positive: u16,
+    /// Of the SOA record in an answer that says a name or a type is not there (RFC 2308, section 3).
+    pub negative: u16,
+    /// The same for a name that a StatefulSet says should be there and is not yet.
+    pub expected: u16,
+}
+
+/// The order of the records of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Each answer starts one record further.
+    #[default]
+    Rotate,
+    /// By replica number.
+    Ordinal,
+    /// Shuffled (a random start for sets of more than 4096 records).
+    Random,
+}
+
+/// Names of pods by address: `10-244-0-2.default.pod.<zone>`; the CoreDNS `kubernetes` plugin's `pods`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PodNames {
+    /// There are none.
+    #[default]
+    Disabled,
+    /// Any address in a known namespace is answered, pod or not.
+    Insecure,
+    /// Only addresses of pods.
+    Verified,
+}
+
+/// Which names the reverse of an endpoint's address gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PtrNames {
+    /// One a service; those that the endpoint's `hostname` makes come first.
+    #[default]
+    All,
+    /// Only those that the endpoint's `hostname` makes.
+    Governing,
+}
+
+/// A name server of the zones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Nameserver {
+    pub name: Name,
+    /// Served where the name is within the zone.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What the whole zone depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The cluster domain.
+    pub zone: Name,
+    /// Defaults for what no annotation overrides.
+    pub ttl: Ttl,
+    /// The order of records.
+    pub order: Order,
+    /// Names of pods.
+    pub pods: PodNames,
+    /// Names of addresses.
+    pub ptr: PtrNames,
+    /// The prefixes whose reverse names are ours to deny.
+    pub reverse: Vec<IpNet>,
+    /// At least one.
+    pub nameservers: Vec<Nameserver>,
+    /// What `id.server` and the like say in class CH (RFC 4892); None is REFUSED.
+    pub identity: Option<Box<str>>,
+    /// The only namespaces served; None is all. Names of other ones are REFUSED.
+    pub namespaces: Option<Vec<Box<str>>>,
+    /// An upstream is configured: ExternalName targets outside the zones are looked up for RD=1.
+    pub upstream: bool,
+}
+
+/// [`Settings`] in the form that answers are written from.
+pub(crate) struct Prepared {
+    pub(crate) settings: Settings,
+    pub(crate) zone: Box<[u8]>,
+    pub(crate) zone_labels: usize,
+    /// `svc` and the zone: what follows the key of a service in its name.
+    pub(crate) svc_zone: Box<[u8]>,
+    pub(crate) reverse: Vec<ReversePrefix>,
+    pub(crate) namespaces: Option<HashSet<Box<[u8]>>>,
+    pub(crate) nameservers: Vec<PreparedServer>,
+    /// MNAME and RNAME (RFC 1035, section 3.3.13).
+    pub(crate) soa_names: Box<[u8]>,
+    /// REFRESH, RETRY, EXPIRE, MINIMUM.
+    pub(crate) soa_times: [u8; 16],
+}
+
+pub(crate) struct PreparedServer {
+    pub(crate) name: Name,
+    pub(crate) within: bool,
+    pub(crate) v4: Vec<Ipv4Addr>,
+    pub(crate) v6: Vec<Ipv6Addr>,
+}
+
+/// Secondaries that were told to transfer the zone would ask this often; nobody else reads these.
+const REFRESH: u32 = 7200;
+const RETRY: u32 = 1800;
+const EXPIRE: u32 = 86400;
+
+impl Prepared {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let zone: Box<[u8]> = settings.zone.as_wire().into();
+        let nameservers: Vec<PreparedServer> = settings
+            .nameservers
+            .iter()
+            .map(|server| PreparedServer {
+                name: server.name.clone(),
+                within: server.name.is_within(&settings.zone),
+                v4: server
+                    .addresses
+                    .iter()
+                    .filter_map(|a| if let IpAddr::V4(a) = a { Some(*a) } else { None })
+                    .collect(),
+                v6: server
+                    .addresses
+                    .iter()
+                    .filter_map(|a| if let IpAddr::V6(a) = a { Some(*a) } else { None })
+                    .collect(),
+            })
+            .collect();
+        let primary = nameservers.first().map_or(&*zone, |server| server.name.as_wire());
+        // `hostmaster` in front of a zone that is too long for it: the zone itself.
+        let responsible =
+            Name::under(&[b"hostmaster"], &settings.zone).unwrap_or_else(|_| settings.zone.clone());
+        let times = [REFRESH, RETRY, EXPIRE, u32::from(settings.ttl.negative)];
+        let mut soa_times = [0; 16];
+        for (to, time) in soa_times.chunks_exact_mut(4).zip(times) {
+            to.copy_from_slice(&time.to_be_bytes());
+        }
+        Self {
+            zone_labels: settings.zone.label_count(),
+            svc_zone: [b"\x03svc", &*zone].concat().into(),
+            reverse: settings.reverse.iter().map(|net| ReversePrefix::new(*net)).collect(),
+            namespaces: settings
+                .namespaces
+                .as_ref()
+                .map(|names| names.iter().map(|name| name.as_bytes().into()).collect()),
+            soa_names: [primary, responsible.as_wire()].concat().into(),
+            soa_times,
+            nameservers,
+            zone,
+            settings,
+        }
+    }
+}

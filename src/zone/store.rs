@@ -1,0 +1,147 @@
+//! Where readers find what the publisher puts: papaya maps, read under an epoch guard without a lock.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
+use papaya::{HashMap, HashMapRef, LocalGuard};
+
+use super::entry::Entry;
+use super::publisher::Publisher;
+use super::reverse::{Pointer, Prefix};
+use super::settings::{Prepared, Settings};
+
+/// `5nginx7default`: the labels of service and namespace as they stand in a question.
+pub(crate) type Key = Box<[u8]>;
+
+/// A namespace is known by its object or by any Service in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct NamespaceState {
+    pub(crate) declared: bool,
+    pub(crate) services: u32,
+}
+
+/// Namespace and address of a pod, as octets: a question's key is made without an allocation.
+pub(crate) struct PodKey {
+    octets: [u8; 80],
+    length: usize,
+}
+
+impl PodKey {
+    pub(crate) fn new(namespace: &[u8], address: IpAddr) -> Self {
+        let (v4, v6);
+        let address: &[u8] = match address {
+            IpAddr::V4(a) => {
+                v4 = a.octets();
+                &v4
+            }
+            IpAddr::V6(a) => {
+                v6 = a.octets();
+                &v6
+            }
+        };
+        let mut octets = [0; 80];
+        // The address's length first: no IPv4 address and namespace reads as an IPv6 one.
+        let family = [if address.len() == 4 { 4 } else { 6 }];
+        let length = 1 + address.len() + namespace.len();
+        for (to, from) in octets.iter_mut().zip(family.iter().chain(address).chain(namespace)) {
+            *to = *from;
+        }
+        Self { octets, length: length.min(80) }
+    }
+}
+
+impl AsRef<[u8]> for PodKey {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
+
+pub(crate) struct Shared {
+    pub(crate) services: HashMap<Key, Entry, RandomState>,
+    pub(crate) pointers: HashMap<IpAddr, Pointer, RandomState>,
+    /// How many labels stand below a reverse name; what is counted exists (RFC 8020).
+    pub(crate) prefixes: HashMap<Prefix, u32, RandomState>,
+    pub(crate) namespaces: HashMap<Box<[u8]>, NamespaceState, RandomState>,
+    pub(crate) pods: HashMap<Box<[u8]>, (), RandomState>,
+    pub(crate) prepared: ArcSwap<Prepared>,
+    pub(crate) serial: AtomicU32,
+    pub(crate) synchronised: AtomicBool,
+}
+
+/// Makes an empty zone that answers SERVFAIL until [`Publisher::synchronised`] is said.
+#[must_use]
+pub fn zone(settings: Settings) -> (Publisher, Reader) {
+    let shared = Arc::new(Shared {
+        services: HashMap::default(),
+        pointers: HashMap::default(),
+        prefixes: HashMap::default(),
+        namespaces: HashMap::default(),
+        pods: HashMap::default(),
+        prepared: ArcSwap::from_pointee(Prepared::new(settings)),
+        serial: AtomicU32::new(0),
+        synchronised: AtomicBool::new(false),
+    });
+    (Publisher::new(Arc::clone(&shared)), Reader { shared })
+}
+
+/// Reads the zone; as many as there are threads that answer.
+#[derive(Clone)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    /// Pins the zone for a question or a batch of them: what a view finds lives as long as the view.
+    ///
+    /// A view that is kept keeps replaced records in memory: take a new one for each batch.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View {
+            services: self.shared.services.pin(),
+            prepared: self.shared.prepared.load(),
+            shared: &self.shared,
+        }
+    }
+
+    /// The zone's serial (RFC 1035, section 3.3.13).
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.shared.serial.load(Ordering::Acquire)
+    }
+
+    /// Whether a complete cluster was published once.
+    #[must_use]
+    pub fn is_synchronised(&self) -> bool {
+        self.shared.synchronised.load(Ordering::Acquire)
+    }
+}
+
+/// The zone, pinned.
+pub struct View<'z> {
+    pub(crate) services: HashMapRef<'z, Key, Entry, RandomState, LocalGuard<'z>>,
+    pub(crate) prepared: arc_swap::Guard<Arc<Prepared>>,
+    pub(crate) shared: &'z Shared,
+}
+
+impl View<'_> {
+    pub(crate) fn is_synchronised(&self) -> bool {
+        self.shared.synchronised.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn serial(&self) -> u32 {
+        self.shared.serial.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn knows_namespace(&self, label: &[u8]) -> bool {
+        let named_by_filter = self.prepared.namespaces.as_ref().is_some_and(|names| names.contains(label));
+        named_by_filter || self.shared.namespaces.pin().contains_key(label)
+    }
+
+    /// Whether a filter leaves a namespace out.
+    pub(crate) fn leaves_out(&self, namespace: &[u8]) -> bool {
+        self.prepared.namespaces.as_ref().is_some_and(|names| !names.contains(namespace))
+    }
+}
