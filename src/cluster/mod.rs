@@ -1,0 +1,16 @@
+//! The cluster as rollcall knows it: a synchronous index from objects to services, and what became dirty.
+//!
+//! ```text
+//! Namespace ──────────────┐
+//! Service ────────────────┤
+//! EndpointSlice ─(label kubernetes.io/service-name)─▶ ServiceKey ─▶ dirty
+//! StatefulSet ───(spec.serviceName)────────────────▶
+//! Pod (only for pods = "verified") ─▶ namespace and address
+//! ```
+//!
+//! `apply`, `delete` and `reset` return at once and are tested without a source. Imports `model` only; it knows
+//! nothing of records, of DNS, or of who watches what.
+
+mod index;
+
+pub use index::{Dirty, Index, Kind, ObjectName, ServiceObjects};
