@@ -1,0 +1,268 @@
+//! Which file holds what, and what of it was last good.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::{DefaultHasher, Entry, HashMap};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+
+use super::item::Item;
+use super::play::Player;
+use super::read::{Parsed, Progress, parse};
+use crate::model::{Object, Selector};
+use crate::source::Problem;
+
+/// Where the manifests are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input, read once.
+    Stdin,
+    /// A file, or a folder's `.yaml`, `.yml` and `.json` files (not those of folders below it).
+    Path(PathBuf),
+}
+
+impl From<&str> for Input {
+    fn from(text: &str) -> Self {
+        if text == "-" { Self::Stdin } else { Self::Path(text.into()) }
+    }
+}
+
+/// How manifests become a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Where played pods get their addresses, one of each family that is listed.
+    pub pod_cidr: Vec<IpNet>,
+    /// Where Services without a clusterIP get theirs.
+    pub service_cidr: Vec<IpNet>,
+    /// Only objects of these; None is all.
+    pub namespaces: Option<Vec<String>>,
+    /// Only Services with these labels.
+    pub selector: Selector,
+    /// The most octets of one file.
+    pub max_file: u64,
+    /// The most pods that are played.
+    pub max_played: usize,
+}
+
+/// Why nothing could be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file or folder cannot be read.
+    #[error("cannot read the manifests in {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What a load gave: a whole cluster, and everything that is wrong with its input.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Every object.
+    pub objects: Vec<Object>,
+    /// In the order of the files and documents; the last ones are about no one file.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads manifests, and reads again those that changed.
+#[derive(Debug)]
+pub struct Manifests {
+    input: Input,
+    options: Options,
+    files: BTreeMap<PathBuf, File>,
+    player: Player,
+}
+
+#[derive(Debug)]
+struct File {
+    /// Of the content that was read last, good or bad.
+    hash: u64,
+    /// What is served: the last version without an error, or the first one.
+    good: Parsed,
+    /// Of the version that was read last.
+    problems: Vec<Problem>,
+}
+
+impl Manifests {
+    /// Reads nothing yet.
+    #[must_use]
+    pub fn new(input: Input, options: Options) -> Self {
+        let player = Player::new(&options);
+        Self { input, options, files: BTreeMap::new(), player }
+    }
+
+    /// Changes the filters and limits of the next load; prefixes stay, for addresses were given from them.
+    pub fn set_options(&mut self, options: Options) {
+        let Options { pod_cidr, service_cidr, .. } = &self.options;
+        self.options = Options { pod_cidr: pod_cidr.clone(), service_cidr: service_cidr.clone(), ..options };
+    }
+
+    /// Reads what changed since the last load and makes the cluster of all of it.
+    ///
+    /// A file that was good and now is not keeps its last good content; the first version of a file is taken
+    /// with its good documents.
+    ///
+    /// # Errors
+    /// When the file or the folder itself cannot be read; what was loaded before is unchanged.
+    pub fn load(&mut self, progress: &Progress) -> Result<Loaded, SourceError> {
+        let texts = self.texts()?;
+        let is_there = |path: &PathBuf| texts.iter().any(|(other, _)| other == path);
+        self.files.retain(|path, _| is_there(path));
+        for (path, text) in texts {
+            self.take(path, text, progress);
+        }
+        Ok(self.cluster())
+    }
+
+    /// The content of each file; an error of one file of a folder is that file's.
+    fn texts(&self) -> Result<Vec<(PathBuf, io::Result<String>)>, SourceError> {
+        let max = self.options.max_file;
+        let path = match &self.input {
+            Input::Stdin if self.files.is_empty() => {
+                return Ok(vec![("-".into(), read_text(io::stdin().lock(), max))]);
+            }
+            Input::Stdin => {
+                return Ok(self.files.keys().map(|path| (path.clone(), Err(unchanged()))).collect());
+            }
+            Input::Path(path) => path,
+        };
+        let failed = |source| SourceError::Read { path: path.clone(), source };
+        if !path.is_dir() {
+            let file = std::fs::File::open(path).map_err(failed)?;
+            return Ok(vec![(path.clone(), read_text(file, max))]);
+        }
+        let mut files = Vec::new();
+        for entry in path.read_dir().map_err(failed)? {
+            let file = entry.map_err(failed)?.path();
+            if is_manifest(&file) {
+                files.push(file);
+            }
+        }
+        files.sort();
+        let read = |path: &Path| std::fs::File::open(path).and_then(|file| read_text(file, max));
+        Ok(files.into_iter().map(|path| (path.clone(), read(&path))).collect())
+    }
+
+    fn take(&mut self, path: PathBuf, text: io::Result<String>, progress: &Progress) {
+        let text = match text {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => {
+                let problem = Problem { file: Some(path.clone()), ..Problem::error(error.to_string()) };
+                let file = self.files.entry(path).or_insert_with(|| File {
+                    hash: 0,
+                    good: Parsed::default(),
+                    problems: Vec::new(),
+                });
+                file.hash = 0;
+                file.problems = vec![problem];
+                return;
+            }
+        };
+        let hash = hash(&text);
+        let known = self.files.get_mut(&path);
+        if known.as_ref().is_some_and(|file| file.hash == hash) {
+            return;
+        }
+        let mut parsed = parse(&text, &path, progress);
+        let problems = std::mem::take(&mut parsed.problems);
+        parsed.problems = problems.clone();
+        match known {
+            Some(file) if parsed.has_errors() || (parsed.documents == 0 && file.good.documents > 0) => {
+                file.hash = hash;
+                file.problems = problems;
+                let kept = file.good.items.len();
+                let message = if parsed.documents == 0 {
+                    format!("is empty now: its last {kept} objects are kept; delete the file to remove them")
+                } else {
+                    format!("has errors now: its last good {kept} objects are kept")
+                };
+                file.problems.push(Problem { file: Some(path), ..Problem::error(message) });
+            }
+            _ => {
+                self.files.insert(path, File { hash, good: parsed, problems });
+            }
+        }
+    }
+
+    /// The cluster that all files make together.
+    fn cluster(&mut self) -> Loaded {
+        let mut problems: Vec<Problem> = Vec::new();
+        let mut items: Vec<&Item> = Vec::new();
+        let mut places: HashMap<(&str, &str, &str), (&Path, usize)> = HashMap::new();
+        for (path, file) in &self.files {
+            problems.extend(file.problems.iter().cloned());
+            for located in &file.good.items {
+                let name = located.item.name();
+                match places.entry(name) {
+                    Entry::Vacant(place) => {
+                        place.insert((path, located.document));
+                        items.push(&located.item);
+                    }
+                    Entry::Occupied(first) => {
+                        let (first, document) = first.get();
+                        let (kind, namespace, name) = name;
+                        let message = format!(
+                            "is there already, in {} (document {document}); this one is ignored",
+                            first.display()
+                        );
+                        let problem = Problem::error(message).of(format!("{kind} {namespace}/{name}"));
+                        let (document, item) = (Some(located.document), located.place);
+                        problems.push(Problem { file: Some(path.clone()), document, item, ..problem });
+                    }
+                }
+            }
+        }
+        let (objects, played) = self.player.play(&items, &self.options);
+        problems.extend(played);
+        Loaded { objects, problems }
+    }
+}
+
+impl Item {
+    /// Kind, namespace and name.
+    fn name(&self) -> (&str, &str, &str) {
+        match self {
+            Self::Namespace(n) => ("Namespace", "", n.name.as_str()),
+            Self::Service(s) => ("Service", s.service.key.namespace.as_str(), s.service.key.name.as_str()),
+            Self::Slice(s) => ("EndpointSlice", s.service.namespace.as_str(), &s.name),
+            Self::Set(s) => ("StatefulSet", s.set.namespace.as_str(), &s.set.name),
+            Self::Pod(p) => ("Pod", p.namespace.as_str(), &p.name),
+            Self::Unplayed { kind, namespace, name } => (kind, namespace.as_str(), name),
+        }
+    }
+}
+
+/// Hidden files are none: editors and ConfigMap volumes keep theirs there.
+fn is_manifest(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    let known = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+    !hidden && known && !path.is_dir()
+}
+
+/// Stands for "as it was": standard input cannot be read twice.
+fn unchanged() -> io::Error {
+    io::Error::from(io::ErrorKind::WouldBlock)
+}
+
+fn read_text(input: impl Read, max: u64) -> io::Result<String> {
+    let mut octets = Vec::new();
+    input.take(max.saturating_add(1)).read_to_end(&mut octets)?;
+    if u64::try_from(octets.len()).unwrap_or(u64::MAX) > max {
+        return Err(io::Error::other(format!("is larger than the limit of {} MiB", max >> 20)));
+    }
+    String::from_utf8(octets).map_err(|error| {
+        io::Error::other(format!("is not UTF-8 at octet {}", error.utf8_error().valid_up_to()))
+    })
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
