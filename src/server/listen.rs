@@ -1,0 +1,111 @@
+//! Binds the sockets: all of them before the first answer, so that a server that runs answers everywhere.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::socket::tell_local_address;
+use super::udp::WAIT;
+
+/// Waiting connections that the kernel keeps; more are refused by it.
+const BACKLOG: i32 = 1024;
+/// With port 0 the port that UDP was given may be taken for TCP: another one is tried.
+const PORT_TRIES: usize = 16;
+
+/// One address, bound for UDP and TCP.
+pub struct Listener {
+    /// The address, with the port that port 0 became.
+    pub address: SocketAddr,
+    /// As many as there are threads; the kernel spreads the packets over them.
+    pub udp: Vec<UdpSocket>,
+    /// Not blocking, for tokio.
+    pub tcp: TcpListener,
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({transport})")]
+pub struct BindError {
+    /// Which.
+    pub address: SocketAddr,
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Binds an address: UDP sockets that share its port, and TCP on the same one.
+///
+/// # Errors
+/// When the address is not ours, is taken, or is not ours to take (ports below 1024).
+pub fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Listener, BindError> {
+    let mut tries = 1;
+    loop {
+        match bind_once(address, udp_sockets) {
+            Err(error) if address.port() == 0 && error.transport == "tcp" && tries < PORT_TRIES => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+fn bind_once(address: SocketAddr, udp_sockets: usize) -> Result<Listener, BindError> {
+    let failed = |transport| move |source| BindError { address, transport, source };
+    let first = udp(address).map_err(failed("udp"))?;
+    let bound = first.local_addr().map_err(failed("udp"))?;
+    let mut all = vec![first];
+    for _ in 1..udp_sockets.max(1) {
+        all.push(udp(bound).map_err(failed("udp"))?);
+    }
+    let tcp = tcp(bound).map_err(failed("tcp"))?;
+    Ok(Listener { address: bound, udp: all, tcp })
+}
+
+fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        // `[::]` beside `0.0.0.0`, not instead of it.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    let socket: UdpSocket = socket.into();
+    socket.set_read_timeout(Some(WAIT))?;
+    tell_local_address(&socket, address.is_ipv6())?;
+    Ok(socket)
+}
+
+fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    // A restart must not wait for the connections of the server before it.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+impl Listener {
+    /// The addresses that clients reach it at: its own, or for a wildcard those of the machine.
+    ///
+    /// # Errors
+    /// When the machine's addresses cannot be listed.
+    pub fn reachable(&self) -> io::Result<Vec<IpAddr>> {
+        if !self.address.ip().is_unspecified() {
+            return Ok(vec![self.address.ip()]);
+        }
+        let same_family = |ip: &IpAddr| ip.is_ipv6() == self.address.is_ipv6();
+        let link_local = |ip: &IpAddr| match ip {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        };
+        let all = if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip());
+        Ok(all.filter(|ip| same_family(ip) && !link_local(ip)).collect())
+    }
+}

@@ -1,0 +1,166 @@
+//! UDP: threads of their own, each with a socket of its own on the shared port.
+
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+use super::Upstream;
+use super::responder::{Pinned, Reply, Responder, Transport};
+use super::socket::{Batch, Envelope};
+use super::upstream::Chase;
+use crate::zone::Reader;
+
+/// How long a thread waits for a packet before it looks whether it shall stop.
+pub(super) const WAIT: Duration = Duration::from_millis(200);
+
+/// The UDP side of the server, running.
+pub struct UdpServer {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A reply that waits for the upstream.
+pub(super) struct Parked {
+    socket: Arc<UdpSocket>,
+    envelope: Envelope,
+    chase: Chase,
+}
+
+impl UdpServer {
+    /// Answers on bound sockets, a thread each. Aliases out of the zones go to `upstream` on the current
+    /// runtime.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(
+        sockets: Vec<UdpSocket>,
+        reader: &Reader,
+        upstream: Option<Arc<Upstream>>,
+    ) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let parked_tx = upstream.map(|upstream| {
+            // As many as the upstream may have in flight: what waits longer than that is refused at once.
+            let (parked_tx, parked_rx) = mpsc::channel(upstream.limits().in_flight);
+            tokio::spawn(finish_parked(parked_rx, upstream));
+            parked_tx
+        });
+        let threads = sockets.into_iter().enumerate().map(|(index, socket)| {
+            let worker = Worker {
+                socket: Arc::new(socket),
+                responder: Responder::reserved(reader.clone()),
+                parked_tx: parked_tx.clone(),
+                stop: Arc::clone(&stop),
+            };
+            std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || worker.run())
+        });
+        let threads = threads.collect::<io::Result<_>>()?;
+        Ok(Self { stop, threads })
+    }
+
+    /// Answers what has arrived, and ends.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                warn!("a UDP thread had panicked");
+            }
+        }
+    }
+}
+
+struct Worker {
+    socket: Arc<UdpSocket>,
+    responder: Responder,
+    parked_tx: Option<mpsc::Sender<Parked>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut batch = Batch::new();
+        let mut failures = 0_u32;
+        loop {
+            match batch.receive(&self.socket) {
+                Ok(()) => {
+                    failures = 0;
+                    let mut pinned = self.responder.pin();
+                    let (socket, parked_tx) = (&self.socket, self.parked_tx.as_ref());
+                    batch.respond(|packet, out, envelope| {
+                        respond(&mut pinned, packet, out, envelope, socket, parked_tx)
+                    });
+                    let failed = batch.send(&self.socket);
+                    if failed > 0 {
+                        debug!(failed, "replies could not be sent");
+                    }
+                }
+                Err(error) if is_wait(&error) => {
+                    // Only when nothing is waiting: what arrived before the stop is answered.
+                    if self.stop.load(Ordering::Acquire) {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    // An ICMP error of an earlier reply, or memory pressure: neither is the socket's end.
+                    failures = failures.saturating_add(1);
+                    if failures.is_power_of_two() {
+                        warn!(%error, failures, "cannot receive");
+                    }
+                    if self.stop.load(Ordering::Acquire) {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(u64::from(failures.min(100))));
+                }
+            }
+        }
+    }
+}
+
+fn is_wait(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+fn respond(
+    pinned: &mut Pinned<'_>,
+    packet: &[u8],
+    out: &mut [u8],
+    envelope: &Envelope,
+    socket: &Arc<UdpSocket>,
+    parked_tx: Option<&mpsc::Sender<Parked>>,
+) -> usize {
+    match pinned.respond(packet, Transport::Udp, out) {
+        Reply::Send(length) => length,
+        Reply::Silence => 0,
+        Reply::Chase { length, target, rtype, limit } => {
+            let chase = Chase { partial: out[..length].into(), target, rtype, limit };
+            let parked = Parked { socket: Arc::clone(socket), envelope: *envelope, chase };
+            // Without room the client asks again; by then there may be some.
+            match parked_tx.map(|tx| tx.try_send(parked)) {
+                Some(Ok(())) => 0,
+                Some(Err(
+                    mpsc::error::TrySendError::Full(parked) | mpsc::error::TrySendError::Closed(parked),
+                )) => super::upstream::fail(&parked.chase, out),
+                None => length,
+            }
+        }
+    }
+}
+
+async fn finish_parked(mut parked_rx: mpsc::Receiver<Parked>, upstream: Arc<Upstream>) {
+    while let Some(parked) = parked_rx.recv().await {
+        let permit = upstream.permit().await;
+        let upstream = Arc::clone(&upstream);
+        tokio::spawn(async move {
+            let mut reply = upstream.complete(&parked.chase).await;
+            drop(permit);
+            if let Err(error) = parked.envelope.send(&parked.socket, &mut reply) {
+                debug!(%error, "a reply could not be sent");
+            }
+        });
+    }
+}

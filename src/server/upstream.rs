@@ -1,0 +1,187 @@
+//! Names outside the zones that ExternalName Services point to: asked of the upstream servers for clients that
+//! want recursion, off the fast path, cached, bounded.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{Name as ProtoName, Record, RecordType};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::debug;
+
+use crate::wire::{Name, ede, rcode};
+
+/// What a stranger's questions may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// Questions that wait for an answer at one time.
+    pub in_flight: usize,
+    /// How long one may wait in all.
+    pub timeout: Duration,
+    /// Answers kept.
+    pub cache: u64,
+}
+
+/// Asks the configured servers.
+pub struct Upstream {
+    resolver: TokioResolver,
+    permits: Arc<Semaphore>,
+    limits: UpstreamLimits,
+}
+
+/// Why there is no upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The resolver could not be made.
+    #[error("cannot set up the upstream resolver")]
+    Resolver(#[source] NetError),
+}
+
+/// A reply with the aliases, to which what the upstream says is to be added.
+pub(super) struct Chase {
+    pub(super) partial: Box<[u8]>,
+    pub(super) target: Name,
+    pub(super) rtype: u16,
+    pub(super) limit: usize,
+}
+
+impl Upstream {
+    /// Asks these servers, over UDP and where an answer is cut short over TCP.
+    ///
+    /// # Errors
+    /// When the resolver cannot be made.
+    pub fn new(servers: &[SocketAddr], limits: UpstreamLimits) -> Result<Self, UpstreamError> {
+        let servers = servers.iter().map(|server| {
+            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                connection.port = server.port();
+                connection
+            });
+            NameServerConfig::new(server.ip(), true, connections.into())
+        });
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let options = builder.options_mut();
+        // Two tries within the bound: one lost packet is not a failure.
+        options.timeout = limits.timeout / 2;
+        options.attempts = 1;
+        options.cache_size = limits.cache;
+        options.use_hosts_file = ResolveHosts::Never;
+        options.ndots = 0;
+        options.edns0 = true;
+        // The aliases on the way are part of the answer (RFC 1034, section 3.6.2).
+        options.preserve_intermediates = true;
+        let resolver = builder.build().map_err(UpstreamError::Resolver)?;
+        Ok(Self { resolver, permits: Arc::new(Semaphore::new(limits.in_flight)), limits })
+    }
+
+    pub(super) fn limits(&self) -> UpstreamLimits {
+        self.limits
+    }
+
+    /// Waits until one more question may be in flight.
+    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed: None does not happen, and would only lift the bound.
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    /// Adds what the upstream says; SERVFAIL when it says nothing within the bound.
+    pub(super) async fn complete(&self, chase: &Chase) -> Vec<u8> {
+        let answer = tokio::time::timeout(self.limits.timeout, self.lookup(chase)).await;
+        let completed = match answer {
+            Ok(Ok(said)) => complete(chase, said),
+            Ok(Err(error)) => {
+                debug!(%error, target = %chase.target, "the upstream failed");
+                None
+            }
+            Err(_) => None,
+        };
+        completed.unwrap_or_else(|| {
+            let mut out = vec![0; usize::from(super::responder::UDP_PAYLOAD)];
+            let length = fail(chase, &mut out);
+            out.truncate(length);
+            out
+        })
+    }
+
+    async fn lookup(&self, chase: &Chase) -> Result<Said, NetError> {
+        let name = ProtoName::from_str(&chase.target.to_string())?;
+        match self.resolver.lookup(name, RecordType::from(chase.rtype)).await {
+            Ok(lookup) => {
+                Ok(Said { code: ResponseCode::NoError, answers: lookup.answers().to_vec(), soa: None })
+            }
+            Err(NetError::Dns(DnsError::NoRecordsFound(none)))
+                if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
+            {
+                let soa = none.soa.map(|soa| soa.into_record_of_rdata());
+                Ok(Said { code: none.response_code, answers: Vec::new(), soa })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What the upstream said.
+struct Said {
+    code: ResponseCode,
+    answers: Vec<Record>,
+    /// Of a negative answer, for it to be remembered (RFC 2308).
+    soa: Option<Record>,
+}
+
+/// Adds records to a reply, as many as fit. The code is that of the last name (RFC 6604, section 3).
+fn complete(chase: &Chase, said: Said) -> Option<Vec<u8>> {
+    let mut message = Message::from_vec(&chase.partial).ok()?;
+    // AA stays: it is about the first name of the answer, which is ours (RFC 1035, section 4.1.1).
+    message.metadata.response_code = said.code;
+    message.answers.extend(said.answers);
+    message.authorities.extend(said.soa);
+    loop {
+        let octets = message.to_vec().ok()?;
+        if octets.len() <= chase.limit {
+            return Some(octets);
+        }
+        message.metadata.truncation = true;
+        if message.authorities.pop().is_none() {
+            message.answers.pop()?;
+        }
+    }
+}
+
+/// SERVFAIL to the question of a chase, with the sentence for clients with EDNS.
+pub(super) fn fail(chase: &Chase, out: &mut [u8]) -> usize {
+    let mut query = crate::wire::Query::default();
+    // The partial reply's question is the client's; as a query it has neither QR nor records.
+    let mut packet = chase.partial.to_vec();
+    let Some(header) = packet.first_chunk_mut::<12>() else { return 0 };
+    let had_opt = header[11] > 0;
+    header[2] &= 0x79;
+    header[3] &= 0x10;
+    header[6..12].fill(0);
+    let end = 12 + question_length(&packet);
+    packet.truncate(end);
+    if had_opt {
+        packet[11] = 1;
+        let dnssec_ok = chase.partial.get(chase.partial.len() - 4).copied().unwrap_or(0);
+        packet.extend([0, 0, 41, 4, 208, 0, 0, dnssec_ok & 0x80, 0, 0, 0]);
+    }
+    if query.parse(&packet).is_err() {
+        return 0;
+    }
+    let response =
+        crate::wire::Response::start(out, &query, &packet, chase.limit, super::responder::UDP_PAYLOAD);
+    response.finish(
+        rcode::SERVFAIL,
+        Some((ede::NO_REACHABLE_AUTHORITY, "the upstream did not answer for the external name")),
+    )
+}
+
+fn question_length(packet: &[u8]) -> usize {
+    let mut name = crate::wire::ParsedName::default();
+    name.parse(packet.get(12..).unwrap_or_default()).map_or(0, |length| length + 4)
+}
