@@ -1,0 +1,12 @@
+//! Configuration: as typed in a file, the environment and flags, then resolved, every number within its bounds.
+//!
+//! Flags win over the environment, the environment over the file. What is wrong is said all at once, each with
+//! its key. Imports nothing of the house but the types that it resolves to.
+
+mod numbers;
+mod resolve;
+mod typed;
+
+pub use numbers::{NUMBERS, Number};
+pub use resolve::{Config, ConfigError, Problem};
+pub use typed::{Typed, TypedLimits, TypedSource, TypedTtl, TypedUpstream};

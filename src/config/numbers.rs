@@ -1,0 +1,126 @@
+//! Every number of the configuration: one table, which the bounds are checked by and the docs are made from.
+
+/// A number of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number {
+    /// `limits.tcp_idle`.
+    pub key: &'static str,
+    /// `s`, `ms`, `MiB`; empty for counts.
+    pub unit: &'static str,
+    /// Without a word in the configuration.
+    pub default: u64,
+    /// Inclusive.
+    pub min: u64,
+    /// Inclusive.
+    pub max: u64,
+    /// What it is, in a sentence.
+    pub what: &'static str,
+}
+
+const fn number(
+    key: &'static str,
+    unit: &'static str,
+    default: u64,
+    [min, max]: [u64; 2],
+    what: &'static str,
+) -> Number {
+    Number { key, unit, default, min, max, what }
+}
+
+/// All of them.
+pub const NUMBERS: &[Number] = &[
+    number("ttl.positive", "s", 5, [0, 3600], "Time to live of records."),
+    number(
+        "ttl.negative",
+        "s",
+        5,
+        [0, 3600],
+        "For how long the absence of a name or type may be remembered.",
+    ),
+    number(
+        "ttl.expected",
+        "s",
+        0,
+        [0, 3600],
+        "The same for a replica that should exist and is not ready yet, and a headless service without a ready one.",
+    ),
+    number("limits.udp_threads", "", 0, [0, 256], "UDP threads for each address; 0 is one a core."),
+    number(
+        "limits.tcp_connections",
+        "",
+        4096,
+        [1, 1_000_000],
+        "TCP connections at one time; more are closed as they come.",
+    ),
+    number("limits.tcp_connections_per_client", "", 1024, [1, 1_000_000], "The same for one client address."),
+    number(
+        "limits.tcp_idle",
+        "s",
+        30,
+        [1, 3600],
+        "How long a TCP connection may be silent, or leave a reply unread.",
+    ),
+    number(
+        "limits.tcp_pipelined",
+        "",
+        32,
+        [1, 4096],
+        "Questions of one TCP connection that wait for the upstream.",
+    ),
+    number(
+        "limits.upstream_in_flight",
+        "",
+        512,
+        [1, 65535],
+        "Questions to the upstream at one time; over UDP more are answered SERVFAIL.",
+    ),
+    number(
+        "limits.upstream_timeout",
+        "ms",
+        1000,
+        [50, 10_000],
+        "How long a question to the upstream may take in all, before SERVFAIL.",
+    ),
+    number("limits.upstream_cache", "", 4096, [0, 1_000_000], "Answers of the upstream that are kept."),
+    number(
+        "limits.manifest_size",
+        "MiB",
+        1024,
+        [1, 65_536],
+        "The size of one manifest file, or of standard input.",
+    ),
+    number(
+        "limits.played_pods",
+        "",
+        100_000,
+        [0, 10_000_000],
+        "Pods that are played for StatefulSets in manifests, in all.",
+    ),
+    number(
+        "limits.lameduck",
+        "s",
+        5,
+        [0, 3600],
+        "How long to answer on after SIGTERM; 0 by default with manifests.",
+    ),
+];
+
+/// The number of a key. Keys are this crate's own: a wrong one is caught by the test below.
+pub(super) fn of(key: &str) -> Number {
+    let found = NUMBERS.iter().find(|number| number.key == key);
+    found.copied().unwrap_or(Number { key: "", unit: "", default: 0, min: 0, max: 0, what: "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_within_their_bounds_and_keys_are_unique() {
+        for (index, number) in NUMBERS.iter().enumerate() {
+            assert!((number.min..=number.max).contains(&number.default), "{}", number.key);
+            assert!(NUMBERS[index + 1..].iter().all(|other| other.key != number.key), "{}", number.key);
+            assert!(number.what.ends_with('.'), "{}", number.key);
+        }
+    }
+}

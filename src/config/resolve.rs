@@ -1,0 +1,376 @@
+//! From typed to resolved.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::numbers::of;
+use super::typed::Typed;
+use crate::model::{Label, Selector};
+use crate::server::{TcpLimits, UpstreamLimits};
+use crate::source::manifests;
+use crate::wire::Name;
+use crate::zone::{Nameserver, Order, PodNames, PtrNames, Ttl};
+
+/// One thing that is wrong, by its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// `limits.tcp_idle`, or the variable.
+    pub key: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no TOML, or says something unknown.
+    #[error("{} is not a configuration", path.display())]
+    Parse {
+        /// Which.
+        path: PathBuf,
+        /// Where and what.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The environment says something that does not fit together.
+    #[error("the environment is not a configuration")]
+    Environment {
+        /// What.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// Values that cannot be used.
+    #[error("the configuration has {} error(s):{}", .0.len(), list(.0))]
+    Invalid(Vec<Problem>),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+/// The configuration, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // docs/configuration.md
+pub struct Config {
+    pub zone: Name,
+    pub listen: Vec<SocketAddr>,
+    /// The operator named the addresses: one that cannot be bound is an error, even where the machine has no
+    /// such family.
+    pub listen_is_given: bool,
+    pub order: Order,
+    pub pods: PodNames,
+    pub endpoint_pod_names: bool,
+    pub ptr: PtrNames,
+    pub reverse: Vec<IpNet>,
+    /// A server without addresses in the zone gets those that are found at start.
+    pub ns: Vec<Nameserver>,
+    pub identity: Option<Box<str>>,
+    pub ttl: Ttl,
+    pub manifests: Option<String>,
+    pub source: manifests::Options,
+    pub upstream: Vec<SocketAddr>,
+    pub upstream_limits: UpstreamLimits,
+    pub udp_threads: usize,
+    pub tcp: TcpLimits,
+    pub lameduck: Duration,
+}
+
+impl Config {
+    /// Checks everything and fills in the defaults.
+    ///
+    /// # Errors
+    /// With every value that cannot be used.
+    pub fn resolve(typed: Typed) -> Result<Self, ConfigError> {
+        let mut r = Resolver { problems: Vec::new() };
+        let zone = r.one("zone", typed.zone.as_deref().unwrap_or("cluster.local"), |text| {
+            Name::from_text(text).map_err(|error| error.to_string()).and_then(|zone| {
+                if zone.label_count() == 0 {
+                    Err("the root cannot be the cluster domain".to_owned())
+                } else {
+                    Ok(zone)
+                }
+            })
+        });
+        let zone = zone.unwrap_or_else(placeholder);
+        let listen_is_given = typed.listen.is_some();
+        let listen = typed.listen.unwrap_or_else(|| vec!["0.0.0.0:53".into(), "[::]:53".into()]);
+        if listen.is_empty() {
+            r.say("listen", "is empty: give at least one address");
+        }
+        let (limits, ttl) = (&typed.limits, &typed.ttl);
+        let lameduck = limits.lameduck.or(typed.source.manifests.as_ref().map(|_| 0));
+        let default_ns = vec![format!("ns.dns.{zone}")];
+        let config = Self {
+            listen: r.all("listen", &listen, |text| address(text, 53)),
+            listen_is_given,
+            order: r.choice(
+                "order",
+                typed.order,
+                &[("rotate", Order::Rotate), ("ordinal", Order::Ordinal), ("random", Order::Random)],
+            ),
+            pods: r.choice(
+                "pods",
+                typed.pods,
+                &[
+                    ("disabled", PodNames::Disabled),
+                    ("insecure", PodNames::Insecure),
+                    ("verified", PodNames::Verified),
+                ],
+            ),
+            endpoint_pod_names: typed.endpoint_pod_names.unwrap_or_default(),
+            ptr: r.choice("ptr", typed.ptr, &[("all", PtrNames::All), ("governing", PtrNames::Governing)]),
+            reverse: r.all(
+                "reverse",
+                &texts(typed.reverse, &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"]),
+                reverse,
+            ),
+            ns: r.servers(&typed.ns.unwrap_or(default_ns), &zone),
+            identity: r
+                .one("identity", typed.identity.as_deref().unwrap_or_default(), |text| {
+                    if text.len() > 255 {
+                        Err("is longer than 255 octets".to_owned())
+                    } else {
+                        Ok(text.into())
+                    }
+                })
+                .filter(|text: &Box<str>| !text.is_empty()),
+            ttl: Ttl {
+                positive: r.number("ttl.positive", ttl.positive),
+                negative: r.number("ttl.negative", ttl.negative),
+                expected: r.number("ttl.expected", ttl.expected),
+            },
+            source: manifests::Options {
+                pod_cidr: r.all(
+                    "source.pod_cidr",
+                    &texts(typed.source.pod_cidr, &["10.244.0.0/16", "fd00:10:244::/64"]),
+                    parse,
+                ),
+                service_cidr: r.all(
+                    "source.service_cidr",
+                    &texts(typed.source.service_cidr, &["10.96.0.0/16", "fd00:10:96::/112"]),
+                    parse,
+                ),
+                namespaces: r.namespaces(typed.source.namespaces),
+                selector: r
+                    .one(
+                        "source.label_selector",
+                        &typed.source.label_selector.unwrap_or_default(),
+                        parse::<Selector>,
+                    )
+                    .unwrap_or_default(),
+                max_file: r.number::<u64>("limits.manifest_size", limits.manifest_size) << 20,
+                max_played: r.number("limits.played_pods", limits.played_pods),
+            },
+            manifests: typed.source.manifests,
+            upstream: r.all("upstream.servers", &typed.upstream.servers.unwrap_or_default(), |text| {
+                address(text, 53)
+            }),
+            upstream_limits: UpstreamLimits {
+                in_flight: r.number("limits.upstream_in_flight", limits.upstream_in_flight),
+                timeout: Duration::from_millis(r.number("limits.upstream_timeout", limits.upstream_timeout)),
+                cache: r.number("limits.upstream_cache", limits.upstream_cache),
+            },
+            udp_threads: r.number("limits.udp_threads", limits.udp_threads),
+            tcp: TcpLimits {
+                connections: r.number("limits.tcp_connections", limits.tcp_connections),
+                per_client: r.number("limits.tcp_connections_per_client", limits.tcp_connections_per_client),
+                idle: Duration::from_secs(r.number("limits.tcp_idle", limits.tcp_idle)),
+                pipelined: r.number("limits.tcp_pipelined", limits.tcp_pipelined),
+            },
+            lameduck: Duration::from_secs(r.number("limits.lameduck", lameduck)),
+            zone,
+        };
+        if r.problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(r.problems)) }
+    }
+}
+
+/// Stands in for a zone that is wrong, so that the other keys are checked all the same.
+fn placeholder() -> Name {
+    Name::from_text("invalid").unwrap_or_else(|_| unreachable!("a label is a name"))
+}
+
+fn texts(given: Option<Vec<String>>, default: &[&str]) -> Vec<String> {
+    given.unwrap_or_else(|| default.iter().map(|text| (*text).to_owned()).collect())
+}
+
+fn parse<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("`{text}`: {error}"))
+}
+
+fn address(text: &str, port: u16) -> Result<SocketAddr, String> {
+    let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port));
+    text.parse().or(bare).map_err(|_| format!("`{text}` is not an address and port (127.0.0.1:53, [::1]:53)"))
+}
+
+fn reverse(text: &str) -> Result<IpNet, String> {
+    let net: IpNet = parse(text)?;
+    let bounds = if net.addr().is_ipv4() { 8..=24 } else { 4..=124 };
+    if bounds.contains(&net.prefix_len()) {
+        return Ok(net.trunc());
+    }
+    Err(format!("`{text}`: the length of a reverse prefix is 8 to 24 for IPv4 and 4 to 124 for IPv6"))
+}
+
+struct Resolver {
+    problems: Vec<Problem>,
+}
+
+impl Resolver {
+    fn say(&mut self, key: &str, message: impl Into<String>) {
+        self.problems.push(Problem { key: key.to_owned(), message: message.into() });
+    }
+
+    fn one<T>(&mut self, key: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        parse(text).map_err(|message| self.say(key, message)).ok()
+    }
+
+    fn all<T>(
+        &mut self,
+        key: &str,
+        texts: &[String],
+        mut parse: impl FnMut(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        texts.iter().filter_map(|text| self.one(key, text, &mut parse)).collect()
+    }
+
+    fn choice<T: Copy + Default>(&mut self, key: &str, text: Option<String>, choices: &[(&str, T)]) -> T {
+        let Some(text) = text else { return T::default() };
+        if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
+            return *choice;
+        }
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.say(key, format!("`{text}` is not one of {}", names.join(", ")));
+        T::default()
+    }
+
+    fn number<T: TryFrom<u64> + Default>(&mut self, key: &str, given: Option<u64>) -> T {
+        let number = of(key);
+        let value = given.unwrap_or(number.default);
+        if (number.min..=number.max).contains(&value) {
+            return T::try_from(value).unwrap_or_default();
+        }
+        let unit = if number.unit.is_empty() { String::new() } else { format!(" {}", number.unit) };
+        self.say(key, format!("{value} is not from {} to {}{unit}", number.min, number.max));
+        T::default()
+    }
+
+    fn namespaces(&mut self, names: Option<Vec<String>>) -> Option<Vec<String>> {
+        let names = names.filter(|names| !names.is_empty())?;
+        for name in &names {
+            if let Err(error) = Label::new(name) {
+                self.say("source.namespaces", format!("`{name}` {error}"));
+            }
+        }
+        Some(names)
+    }
+
+    /// `name` or `name=address,address`.
+    fn servers(&mut self, texts: &[String], zone: &Name) -> Vec<Nameserver> {
+        if texts.is_empty() {
+            self.say("ns", "is empty: a zone has at least one name server");
+        }
+        self.all("ns", texts, |text| {
+            let (name, addresses) = text.split_once('=').unwrap_or((text, ""));
+            let name = Name::from_text(name).map_err(|error| format!("`{name}` {error}"))?;
+            let addresses = addresses.split(',').filter(|a| !a.is_empty());
+            let addresses: Vec<IpAddr> = addresses.map(parse).collect::<Result<_, _>>()?;
+            if !addresses.is_empty() && !name.is_within(zone) {
+                return Err(format!("`{name}` is not within {zone}: its addresses are not ours to give"));
+            }
+            let below = |label: &[u8]| Name::under(&[label], zone).is_ok_and(|taken| name.is_within(&taken));
+            if name == *zone || below(b"svc") || below(b"pod") || below(b"dns-version") {
+                return Err(format!("`{name}` is a name of the cluster's own"));
+            }
+            Ok(Nameserver { name, addresses })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: &str) -> Result<Config, ConfigError> {
+        Config::resolve(toml::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn the_defaults_hold() {
+        let config = resolve("").unwrap();
+        assert_eq!(config.listen.len(), 2);
+        assert_eq!(config.ns[0].name.to_string(), "ns.dns.cluster.local.");
+        assert_eq!(config.lameduck, Duration::from_secs(5));
+        assert_eq!(resolve("[source]\nmanifests = 'x'").unwrap().lameduck, Duration::ZERO);
+        assert_eq!(config.ttl, Ttl { positive: 5, negative: 5, expected: 0 });
+    }
+
+    #[test]
+    fn every_error_is_said_at_once() {
+        let text = "zone = 'a..b'\nlisten = ['x', '1.2.3.4:5']\norder = 'up'\nreverse = ['10.0.0.0/25']\nns = ['ns.svc.cluster.local']\n[ttl]\npositive = 3601\n[source]\npod_cidr = ['10.0.0.0']\nlabel_selector = '=x'\nnamespaces = ['UP']\n[limits]\ntcp_idle = 0\n";
+        let ConfigError::Invalid(problems) = resolve(text).unwrap_err() else { panic!("another error") };
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        for key in [
+            "zone",
+            "listen",
+            "order",
+            "reverse",
+            "ttl.positive",
+            "source.pod_cidr",
+            "source.label_selector",
+            "source.namespaces",
+            "limits.tcp_idle",
+        ] {
+            assert!(keys.contains(&key), "{key} is not among {keys:?}");
+        }
+        assert_eq!(
+            problems.iter().find(|p| p.key == "limits.tcp_idle").unwrap().message,
+            "0 is not from 1 to 3600 s"
+        );
+    }
+
+    #[test]
+    fn name_servers() {
+        let ns = |text: &str| resolve(&format!("ns = ['{text}']")).map(|config| config.ns[0].clone());
+        assert_eq!(ns("a.cluster.local=10.0.0.1,fd00::1").unwrap().addresses.len(), 2);
+        assert_eq!(ns("ns.example.org").unwrap().addresses.len(), 0);
+        for bad in
+            ["ns.example.org=10.0.0.1", "x.svc.cluster.local", "cluster.local", "a.cluster.local=x", ""]
+        {
+            assert!(ns(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bare_address_is_at_port_53() {
+        assert_eq!(
+            resolve("listen = ['127.0.0.1', '::1', '[::1]:5300']")
+                .unwrap()
+                .listen
+                .iter()
+                .map(SocketAddr::port)
+                .collect::<Vec<_>>(),
+            [53, 53, 5300]
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! The configuration as typed: everything optional, nothing checked but its shape.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::numbers::NUMBERS;
+use super::resolve::{ConfigError, Problem};
+
+/// What a file, the environment or the flags say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)] // docs/configuration.md
+pub struct Typed {
+    pub zone: Option<String>,
+    pub listen: Option<Vec<String>>,
+    pub order: Option<String>,
+    pub pods: Option<String>,
+    pub endpoint_pod_names: Option<bool>,
+    pub ptr: Option<String>,
+    pub reverse: Option<Vec<String>>,
+    pub ns: Option<Vec<String>>,
+    pub identity: Option<String>,
+    pub ttl: TypedTtl,
+    pub source: TypedSource,
+    pub upstream: TypedUpstream,
+    pub limits: TypedLimits,
+}
+
+/// `[ttl]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedTtl {
+    pub positive: Option<u64>,
+    pub negative: Option<u64>,
+    pub expected: Option<u64>,
+}
+
+/// `[source]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedSource {
+    pub manifests: Option<String>,
+    pub namespaces: Option<Vec<String>>,
+    pub label_selector: Option<String>,
+    pub pod_cidr: Option<Vec<String>>,
+    pub service_cidr: Option<Vec<String>>,
+}
+
+/// `[upstream]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedUpstream {
+    pub servers: Option<Vec<String>>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedLimits {
+    pub udp_threads: Option<u64>,
+    pub tcp_connections: Option<u64>,
+    pub tcp_connections_per_client: Option<u64>,
+    pub tcp_idle: Option<u64>,
+    pub tcp_pipelined: Option<u64>,
+    pub upstream_in_flight: Option<u64>,
+    pub upstream_timeout: Option<u64>,
+    pub upstream_cache: Option<u64>,
+    pub manifest_size: Option<u64>,
+    pub played_pods: Option<u64>,
+    pub lameduck: Option<u64>,
+}
+
+/// How a value stands in the environment.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Bool,
+    /// Separated by commas.
+    List,
+    /// Separated by spaces, for its items have commas.
+    Words,
+}
+
+/// Every key that is not a number.
+const KEYS: &[(&str, Form)] = &[
+    ("zone", Form::Text),
+    ("listen", Form::List),
+    ("order", Form::Text),
+    ("pods", Form::Text),
+    ("endpoint_pod_names", Form::Bool),
+    ("ptr", Form::Text),
+    ("reverse", Form::List),
+    ("ns", Form::Words),
+    ("identity", Form::Text),
+    ("source.manifests", Form::Text),
+    ("source.namespaces", Form::List),
+    ("source.label_selector", Form::Text),
+    ("source.pod_cidr", Form::List),
+    ("source.service_cidr", Form::List),
+    ("upstream.servers", Form::List),
+];
+
+impl Typed {
+    /// Reads a file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no TOML, or holds a key or a type that is not known.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        let mut typed: Self = toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if let Some(manifests) = typed.source.manifests.as_mut().filter(|manifests| *manifests != "-") {
+            let absolute: PathBuf = folder.join(&*manifests);
+            *manifests = absolute.to_string_lossy().into_owned();
+        }
+        Ok(typed)
+    }
+
+    /// Reads `ROLLCALL_TTL_POSITIVE` and the like. Other variables that begin with `ROLLCALL_` are passed over:
+    /// Kubernetes sets `ROLLCALL_SERVICE_HOST` and more in every pod beside a Service of that name.
+    ///
+    /// # Errors
+    /// When a value has not the type of its key; all of them are listed.
+    pub fn from_env(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut table = toml::Table::new();
+        let mut problems = Vec::new();
+        for (name, text) in variables {
+            let Some(key) = key_of(&name) else { continue };
+            match value(key, &text) {
+                Ok(value) => insert(&mut table, key, value),
+                Err(wanted) => {
+                    problems.push(Problem { key: name, message: format!("`{text}` is not {wanted}") })
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError::Invalid(problems));
+        }
+        // The table is made of known keys with the right types.
+        table
+            .try_into()
+            .map_err(|source: toml::de::Error| ConfigError::Environment { source: Box::new(source) })
+    }
+
+    /// This, and where it says nothing `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            zone: self.zone.or(other.zone),
+            listen: self.listen.or(other.listen),
+            order: self.order.or(other.order),
+            pods: self.pods.or(other.pods),
+            endpoint_pod_names: self.endpoint_pod_names.or(other.endpoint_pod_names),
+            ptr: self.ptr.or(other.ptr),
+            reverse: self.reverse.or(other.reverse),
+            ns: self.ns.or(other.ns),
+            identity: self.identity.or(other.identity),
+            ttl: TypedTtl {
+                positive: self.ttl.positive.or(other.ttl.positive),
+                negative: self.ttl.negative.or(other.ttl.negative),
+                expected: self.ttl.expected.or(other.ttl.expected),
+            },
+            source: TypedSource {
+                manifests: self.source.manifests.or(other.source.manifests),
+                namespaces: self.source.namespaces.or(other.source.namespaces),
+                label_selector: self.source.label_selector.or(other.source.label_selector),
+                pod_cidr: self.source.pod_cidr.or(other.source.pod_cidr),
+                service_cidr: self.source.service_cidr.or(other.source.service_cidr),
+            },
+            upstream: TypedUpstream { servers: self.upstream.servers.or(other.upstream.servers) },
+            limits: self.limits.or(other.limits),
+        }
+    }
+}
+
+impl TypedLimits {
+    fn or(self, other: Self) -> Self {
+        Self {
+            udp_threads: self.udp_threads.or(other.udp_threads),
+            tcp_connections: self.tcp_connections.or(other.tcp_connections),
+            tcp_connections_per_client: self.tcp_connections_per_client.or(other.tcp_connections_per_client),
+            tcp_idle: self.tcp_idle.or(other.tcp_idle),
+            tcp_pipelined: self.tcp_pipelined.or(other.tcp_pipelined),
+            upstream_in_flight: self.upstream_in_flight.or(other.upstream_in_flight),
+            upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
+            upstream_cache: self.upstream_cache.or(other.upstream_cache),
+            manifest_size: self.manifest_size.or(other.manifest_size),
+            played_pods: self.played_pods.or(other.played_pods),
+            lameduck: self.lameduck.or(other.lameduck),
+        }
+    }
+}
+
+fn key_of(variable: &str) -> Option<&'static str> {
+    let keys = KEYS.iter().map(|(key, _)| *key).chain(NUMBERS.iter().map(|number| number.key));
+    let rest = variable.strip_prefix("ROLLCALL_")?;
+    keys.into_iter()
+        .find(|key| key.replace('.', "_").eq_ignore_ascii_case(rest) && rest == rest.to_ascii_uppercase())
+}
+
+fn value(key: &str, text: &str) -> Result<toml::Value, &'static str> {
+    let list = |parts: &mut dyn Iterator<Item = &str>| {
+        let parts = parts.map(str::trim).filter(|part| !part.is_empty());
+        toml::Value::Array(parts.map(|part| toml::Value::String(part.to_owned())).collect())
+    };
+    match KEYS.iter().find(|(other, _)| *other == key).map(|(_, form)| form) {
+        Some(Form::Text) => Ok(toml::Value::String(text.to_owned())),
+        Some(Form::Bool) => text.parse().map(toml::Value::Boolean).map_err(|_| "true or false"),
+        Some(Form::List) => Ok(list(&mut text.split(','))),
+        Some(Form::Words) => Ok(list(&mut text.split_whitespace())),
+        None => {
+            text.trim().parse().ok().filter(|n| *n >= 0).map(toml::Value::Integer).ok_or("a whole number")
+        }
+    }
+}
+
+fn insert(table: &mut toml::Table, key: &str, value: toml::Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((section, key)) => {
+            let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let Some(section) = section.as_table_mut() {
+                section.insert(key.to_owned(), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(variables: &[(&str, &str)]) -> Result<Typed, ConfigError> {
+        Typed::from_env(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn every_key_has_a_variable_and_a_field() {
+        for (key, form) in KEYS {
+            let text = if matches!(form, Form::Bool) { "true" } else { "x" };
+            let name = format!("ROLLCALL_{}", key.replace('.', "_").to_ascii_uppercase());
+            assert_ne!(env(&[(&name, text)]).unwrap(), Typed::default(), "{name}");
+        }
+        for number in NUMBERS {
+            let name = format!("ROLLCALL_{}", number.key.replace('.', "_").to_ascii_uppercase());
+            assert_ne!(env(&[(&name, "7")]).unwrap(), Typed::default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_sets_beside_a_service_is_no_configuration() {
+        let set = [
+            ("ROLLCALL_SERVICE_HOST", "10.96.0.5"),
+            ("ROLLCALL_PORT", "udp://10.96.0.5:53"),
+            ("ROLLCALL_PORT_53_UDP_PROTO", "udp"),
+        ];
+        assert_eq!(env(&set).unwrap(), Typed::default());
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_variable() {
+        let error =
+            env(&[("ROLLCALL_TTL_POSITIVE", "5s"), ("ROLLCALL_ENDPOINT_POD_NAMES", "yes")]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("ROLLCALL_TTL_POSITIVE: `5s` is not a whole number"), "{text}");
+        assert!(text.contains("ROLLCALL_ENDPOINT_POD_NAMES: `yes` is not true or false"), "{text}");
+    }
+
+    #[test]
+    fn the_first_word_wins() {
+        let flags = Typed { zone: Some("a".into()), ..Typed::default() };
+        let file: Typed = toml::from_str("zone = 'b'\norder = 'random'\n[limits]\ntcp_idle = 3").unwrap();
+        let both = flags.or(file);
+        assert_eq!(
+            (both.zone.as_deref(), both.order.as_deref(), both.limits.tcp_idle),
+            (Some("a"), Some("random"), Some(3))
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        assert!(toml::from_str::<Typed>("zones = 'b'").unwrap_err().to_string().contains("zones"));
+        assert!(toml::from_str::<Typed>("[limits]\ntcp = 3").is_err());
+    }
+}
