@@ -1,0 +1,70 @@
+//! The command line: one file a subcommand. Exit codes are 0, 1 (something is wrong with the input or the
+//! machine; said on standard error) and 2 (the command line itself; clap says it).
+#![allow(clippy::print_stderr)] // standard error is where a command speaks
+
+mod check;
+mod completions;
+mod flags;
+mod man;
+mod records;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// An authoritative DNS server for Kubernetes headless services and StatefulSets.
+///
+/// It answers A, AAAA, SRV and PTR for `pod.svc.ns.svc.cluster.local` from a cluster's Services,
+/// EndpointSlices and StatefulSets, with a stable name for each replica. Point a CoreDNS `forward` at it, or ask
+/// it with dig.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rollcall",
+    version,
+    after_help = "Try it without a cluster:\n  rollcall serve --config config/demo.toml\n  dig @127.0.0.1 -p 5300 web-0.nginx.default.svc.cluster.local\n\nLogs go to standard error; ROLLCALL_LOG=debug (or rollcall::server=debug,info) says more."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer questions over UDP and TCP
+    Serve(serve::Serve),
+    /// Validate configuration and manifests: list every problem, exit 1 if there is an error
+    Check(check::Check),
+    /// Print the zone as a master file
+    Records(records::Records),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all subcommands to a folder
+    Man(man::Man),
+}
+
+/// Parses the command line and runs it.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Records(records) => records.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Man(man) => man.run(Cli::command()),
+    };
+    match result {
+        Ok(code) => code,
+        // A reader that has enough (`| head`) is no error.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rollcall: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,37 @@
+//! `rollcall serve`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::flags::SourceFlags;
+use crate::config::{Config, Typed};
+use crate::run;
+
+/// Answer questions over UDP and TCP.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on\nstandard error. SIGTERM answers on for [limits] lameduck and ends; SIGHUP reads configuration and manifests again.\n\n  rollcall serve --config config/demo.toml\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml | rollcall serve --manifests - --listen 127.0.0.1:5300"
+)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    source: SourceFlags,
+
+    /// Listen here, UDP and TCP; may be repeated, replaces the file's list; port 0 takes a free one
+    /// [default: 0.0.0.0:53 and [::]:53]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<Vec<String>>,
+}
+
+impl Serve {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        run::init_logging();
+        let (source, listen) = (self.source.clone(), self.listen.clone());
+        // Called again at each reload: the file and the environment's words may have changed.
+        let configure = move || -> anyhow::Result<Config> {
+            source.resolve(Typed { listen: listen.clone(), ..source.typed() })
+        };
+        run::serve(configure)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
