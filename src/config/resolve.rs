@@ -147,14 +147,14 @@ impl Config {
             ),
             ns: r.servers(&typed.ns.unwrap_or(default_ns), &zone),
             identity: r
-                .one("identity", typed.identity.as_deref().unwrap_or_default(), |text| {
+                .one::<Box<str>>("identity", typed.identity.as_deref().unwrap_or_default(), |text| {
                     if text.len() > 255 {
                         Err("is longer than 255 octets".to_owned())
                     } else {
                         Ok(text.into())
                     }
                 })
-                .filter(|text: &Box<str>| !text.is_empty()),
+                .filter(|text| !text.is_empty()),
             ttl: Ttl {
                 positive: r.number("ttl.positive", ttl.positive),
                 negative: r.number("ttl.negative", ttl.negative),
@@ -293,6 +293,9 @@ impl Resolver {
         self.all("ns", texts, |text| {
             let (name, addresses) = text.split_once('=').unwrap_or((text, ""));
             let name = Name::from_text(name).map_err(|error| format!("`{name}` {error}"))?;
+            if name.label_count() == 0 {
+                return Err(format!("`{text}` has no name"));
+            }
             let addresses = addresses.split(',').filter(|a| !a.is_empty());
             let addresses: Vec<IpAddr> = addresses.map(parse).collect::<Result<_, _>>()?;
             if !addresses.is_empty() && !name.is_within(zone) {

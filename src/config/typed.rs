@@ -136,7 +136,7 @@ impl Typed {
             match value(key, &text) {
                 Ok(value) => insert(&mut table, key, value),
                 Err(wanted) => {
-                    problems.push(Problem { key: name, message: format!("`{text}` is not {wanted}") })
+                    problems.push(Problem { key: name, message: format!("`{text}` is not {wanted}") });
                 }
             }
         }

@@ -139,8 +139,14 @@ impl Batch {
     }
 }
 
-const NAME_LENGTH: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+const NAME_LENGTH: libc::socklen_t = length_of::<libc::sockaddr_storage>();
+#[allow(clippy::cast_possible_truncation)] // a few dozen
 const BATCH_LENGTH: libc::c_uint = BATCH as libc::c_uint;
+
+#[allow(clippy::cast_possible_truncation)] // structures of the kernel, a few hundred octets at most
+const fn length_of<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}
 
 impl Envelope {
     fn empty() -> Self {
@@ -210,7 +216,7 @@ pub(super) fn tell_local_address(socket: &UdpSocket, v6: bool) -> io::Result<()>
     let (level, option) =
         if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
     let on: libc::c_int = 1;
-    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    let length = length_of::<libc::c_int>();
     // SAFETY: `on` is an int of the length given and outlives the call.
     let result =
         unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(&on).cast(), length) };

@@ -77,7 +77,7 @@ impl UdpServer {
 struct Worker {
     socket: Arc<UdpSocket>,
     responder: Responder,
-    parked_tx: Option<mpsc::Sender<Parked>>,
+    parked_tx: Option<mpsc::Sender<Box<Parked>>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -131,14 +131,14 @@ fn respond(
     out: &mut [u8],
     envelope: &Envelope,
     socket: &Arc<UdpSocket>,
-    parked_tx: Option<&mpsc::Sender<Parked>>,
+    parked_tx: Option<&mpsc::Sender<Box<Parked>>>,
 ) -> usize {
     match pinned.respond(packet, Transport::Udp, out) {
         Reply::Send(length) => length,
         Reply::Silence => 0,
         Reply::Chase { length, target, rtype, limit } => {
             let chase = Chase { partial: out[..length].into(), target, rtype, limit };
-            let parked = Parked { socket: Arc::clone(socket), envelope: *envelope, chase };
+            let parked = Box::new(Parked { socket: Arc::clone(socket), envelope: *envelope, chase });
             // Without room the client asks again; by then there may be some.
             match parked_tx.map(|tx| tx.try_send(parked)) {
                 Some(Ok(())) => 0,
@@ -151,7 +151,7 @@ fn respond(
     }
 }
 
-async fn finish_parked(mut parked_rx: mpsc::Receiver<Parked>, upstream: Arc<Upstream>) {
+async fn finish_parked(mut parked_rx: mpsc::Receiver<Box<Parked>>, upstream: Arc<Upstream>) {
     while let Some(parked) = parked_rx.recv().await {
         let permit = upstream.permit().await;
         let upstream = Arc::clone(&upstream);

@@ -29,8 +29,8 @@ impl ReverseName {
             b"ip6" => true,
             _ => return None,
         };
-        let (most, width, parse): (usize, usize, fn(&[u8]) -> Option<u8>) =
-            if v6 { (32, 4, nibble) } else { (4, 8, octet) };
+        let (most, width) = if v6 { (32, 4) } else { (4, 8) };
+        let parse = if v6 { nibble } else { octet };
         let below = name.label_count() - 2;
         let (mut bits, mut depth) = (0_u128, 0);
         while depth < most.min(below) {

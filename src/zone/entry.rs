@@ -93,9 +93,11 @@ pub(crate) struct NamedPort {
 pub(crate) struct PortSet {
     /// Each number once.
     pub(crate) numbers: Box<[u16]>,
-    /// `_name`, `_protocol`, number.
-    pub(crate) named: Box<[(Box<[u8]>, &'static [u8], u16)]>,
+    pub(crate) named: Box<[PortName]>,
 }
+
+/// `_name`, `_protocol`, number.
+pub(crate) type PortName = (Box<[u8]>, &'static [u8], u16);
 
 #[allow(clippy::cast_possible_truncation)] // a service of 2^32 records would not fit in memory
 fn small(index: usize) -> u32 {

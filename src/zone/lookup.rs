@@ -219,12 +219,11 @@ fn in_reverse_tree<'v>(view: &'v View<'_>, name: &ParsedName, reverse: &ReverseN
     let prepared = &view.prepared;
     let negative = prepared.settings.ttl.negative;
     let apex_labels = prepared.reverse.iter().filter_map(|prefix| prefix.apex(reverse)).min();
-    if let Some(address) = reverse.address() {
-        if view.shared.pointers.pin().contains_key(&address) {
-            // An address outside the prefixes is a zone of its own.
-            let apex = apex_labels.map_or(0, |depth| name.label_count() - 2 - depth);
-            return Found::Here(Node::Pointer(address), Place { apex, negative });
-        }
+    let known = |address: &IpAddr| view.shared.pointers.pin().contains_key(address);
+    if let Some(address) = reverse.address().filter(known) {
+        // An address outside the prefixes is a zone of its own.
+        let apex = apex_labels.map_or(0, |depth| name.label_count() - 2 - depth);
+        return Found::Here(Node::Pointer(address), Place { apex, negative });
     }
     let Some(depth) = apex_labels else { return Found::Outside };
     let apex = name.label_count() - 2 - depth;

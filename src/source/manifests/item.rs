@@ -76,19 +76,22 @@ pub(super) struct PodItem {
     pub(super) container_ports: Vec<RawContainerPort>,
 }
 
+/// What became of one object.
+pub(super) type Read = Result<(Option<Item>, Vec<Problem>), Box<Problem>>;
+
 /// Reads one object. None: a kind that has nothing to do with names.
 ///
 /// The second part lists what is wrong beside it, without making it useless.
-pub(super) fn item(value: Value) -> Result<(Option<Item>, Vec<Problem>), Problem> {
+pub(super) fn item(value: Value) -> Read {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (version, kind) = (text("/apiVersion"), text("/kind"));
     let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
     if !value.is_object() {
-        return Err(Problem::error("is not an object with apiVersion and kind"));
+        return Err(Box::new(Problem::error("is not an object with apiVersion and kind")));
     }
     if kind.is_empty() || version.is_empty() {
         let field = if kind.is_empty() { "kind" } else { "apiVersion" };
-        return Err(Problem::error("is missing").at(field));
+        return Err(Box::new(Problem::error("is missing").at(field)));
     }
     let named = match (namespace.is_empty(), kind.as_str()) {
         (_, "Namespace") => format!("{kind} {name}"),
@@ -97,7 +100,8 @@ pub(super) fn item(value: Value) -> Result<(Option<Item>, Vec<Problem>), Problem
     };
     let from_server = !text("/metadata/uid").is_empty()
         || value.get("status").and_then(Value::as_object).is_some_and(|status| !status.is_empty());
-    let bad = |error: FieldError| Problem::error(error.message).at(error.path).of(&named);
+    let said = |error: FieldError| Problem::error(error.message).at(error.path).of(&named);
+    let bad = |error: FieldError| Box::new(said(error));
     let group = version.split_once('/').map_or("", |(group, _)| group);
     let mut beside = Vec::new();
     let item = match (group, kind.as_str()) {
@@ -105,7 +109,7 @@ pub(super) fn item(value: Value) -> Result<(Option<Item>, Vec<Problem>), Problem
         ("", "Service") => {
             let raw: RawService = typed(value, &named)?;
             let (ttl, errors) = raw.ttl();
-            beside.extend(errors.into_iter().map(bad));
+            beside.extend(errors.into_iter().map(said));
             Item::Service(service(raw, ttl, from_server).map_err(bad)?)
         }
         ("discovery.k8s.io", "EndpointSlice") => {
@@ -131,8 +135,9 @@ pub(super) fn item(value: Value) -> Result<(Option<Item>, Vec<Problem>), Problem
         ("", "Pod") => Item::Pod(pod(typed(value, &named)?).map_err(bad)?),
         ("apps", "Deployment" | "DaemonSet" | "ReplicaSet") if !from_server => {
             let namespace = if namespace.is_empty() { "default" } else { &namespace };
-            let namespace = Label::new(namespace)
-                .map_err(|error| Problem::error(error.to_string()).at("metadata.namespace").of(&named))?;
+            let namespace = Label::new(namespace).map_err(|error| {
+                bad(FieldError { path: "metadata.namespace".to_owned(), message: error.to_string() })
+            })?;
             Item::Unplayed { kind, namespace, name }
         }
         _ => return Ok((None, beside)),
@@ -140,10 +145,10 @@ pub(super) fn item(value: Value) -> Result<(Option<Item>, Vec<Problem>), Problem
     Ok((Some(item), beside))
 }
 
-fn typed<T: DeserializeOwned>(value: Value, object: &str) -> Result<T, Problem> {
+fn typed<T: DeserializeOwned>(value: Value, object: &str) -> Result<T, Box<Problem>> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        Problem::error(error.into_inner().to_string()).at(path).of(object)
+        Box::new(Problem::error(error.into_inner().to_string()).at(path).of(object))
     })
 }
 

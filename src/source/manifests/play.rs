@@ -306,10 +306,10 @@ impl<'i> Input<'i> {
                 Item::Namespace(namespace) if wanted(&namespace.name) => {
                     input.rest.push(Object::Namespace(namespace.clone()));
                 }
-                Item::Service(item) if wanted(&item.service.key.namespace) => {
-                    if options.selector.matches(&item.labels) {
-                        input.services.push(item);
-                    }
+                Item::Service(item)
+                    if wanted(&item.service.key.namespace) && options.selector.matches(&item.labels) =>
+                {
+                    input.services.push(item);
                 }
                 Item::Slice(slice) if wanted(&slice.service.namespace) => {
                     input.sliced.insert(slice.service.clone());

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::item::{Item, item};
+use super::item::{Item, Read, item};
 use crate::source::{Problem, Severity};
 
 /// How far the reading is, for whoever waits.
@@ -164,7 +164,7 @@ fn json(text: &str, parsed: &mut Parsed, progress: &Progress) {
 struct Content<'p> {
     fields: Map<String, Value>,
     /// None while no `items` were met.
-    items: Option<Vec<Result<(Option<Item>, Vec<Problem>), Problem>>>,
+    items: Option<Vec<Read>>,
     other: Option<Value>,
     progress: &'p Progress,
 }
@@ -212,14 +212,14 @@ impl<'p> Content<'p> {
     }
 }
 
-fn keep(item: Result<(Option<Item>, Vec<Problem>), Problem>, parsed: &mut Parsed, place: Option<usize>) {
+fn keep(item: Read, parsed: &mut Parsed, place: Option<usize>) {
     let document = parsed.documents;
     let problems = match item {
         Ok((item, beside)) => {
             parsed.items.extend(item.map(|item| Located { item, document, place }));
             beside
         }
-        Err(problem) => vec![problem],
+        Err(problem) => vec![*problem],
     };
     let located =
         problems.into_iter().map(|problem| Problem { document: Some(document), item: place, ..problem });
