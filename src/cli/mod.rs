@@ -1,6 +1,5 @@
 //! The command line: one file a subcommand. Exit codes are 0, 1 (something is wrong with the input or the
 //! machine; said on standard error) and 2 (the command line itself; clap says it).
-#![allow(clippy::print_stderr)] // standard error is where a command speaks
 
 mod check;
 mod completions;
@@ -58,7 +57,7 @@ pub fn main() -> ExitCode {
         // A reader that has enough (`| head`) is no error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rollcall: {error:#}");
+            crate::run::say(&format!("rollcall: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::flags::SourceFlags;
-use crate::run::offline;
+use crate::run::{self, offline};
 use crate::source::Severity;
 use crate::zone::{MasterFile, Part};
 
@@ -29,7 +29,7 @@ impl Records {
         let config = self.source.resolve(self.source.typed())?;
         let loaded = offline::load(&config)?;
         for problem in loaded.problems.iter().filter(|problem| problem.severity == Severity::Error) {
-            eprintln!("error: {problem}");
+            run::say(&format!("error: {problem}"));
         }
         let part = if self.reverse { Part::Reverse } else { Part::Cluster };
         let mut out = BufWriter::new(std::io::stdout().lock());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::logging::say;
 use crate::source::manifests::{Loaded, Manifests, Progress, SourceError};
 
 /// Silence up to this long is no reason to wonder.
@@ -18,12 +19,12 @@ pub(super) fn load(manifests: &mut Manifests) -> Result<Loaded, SourceError> {
         std::thread::Builder::new().name("progress".into()).spawn(move || {
             let start = Instant::now();
             while done_rx.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                eprintln!(
+                say(&format!(
                     "loading: {} objects, {} MiB read, {} s",
                     progress.objects.load(Ordering::Relaxed),
                     progress.octets.load(Ordering::Relaxed) >> 20,
                     start.elapsed().as_secs(),
-                );
+                ));
             }
         })
     };

@@ -1,6 +1,6 @@
 //! Logs: text on standard error, filtered by `ROLLCALL_LOG`.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
@@ -12,5 +12,12 @@ pub fn init() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // Said with eprintln!, which panics where standard error is closed.
+        .log_internal_errors(false)
         .try_init();
+}
+
+/// Writes a line to standard error, for people and for scripts that wait for it. Nobody listening is no reason to end.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,5 +1,4 @@
 //! Binds, spawns and drains; drives dirty → records → publish. Like `cli` it may import every layer.
-#![allow(clippy::print_stderr)] // the lines that scripts wait for: `listening …`, `ready`
 
 mod driver;
 mod hints;
@@ -10,5 +9,5 @@ mod serve;
 mod settings;
 
 pub use driver::Driver;
-pub use logging::init as init_logging;
+pub use logging::{init as init_logging, say};
 pub use serve::serve;

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use super::logging::say;
 use super::settings::{for_records, for_zone, own_addresses};
 use super::{Driver, hints, loading, offline};
 use crate::cluster::Kind;
@@ -27,7 +28,10 @@ pub fn serve(configure: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<(
     let config = configure()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start tokio")?;
-    runtime.block_on(run(config, configure))
+    let ended = runtime.block_on(run(config, configure));
+    // A read of standard input that never ends must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<()> {
@@ -46,7 +50,7 @@ async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> 
     let (publisher, reader) = zone(for_zone(&config, &own));
     let servers = Servers::start(&config, listeners, &reader)?;
     for address in &addresses {
-        eprintln!("listening udp+tcp {address}");
+        say(&format!("listening udp+tcp {address}"));
     }
 
     let input = Input::from(manifests.as_str());
@@ -63,10 +67,10 @@ async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> 
         () = terminate.received() => return servers.stop().await,
     }
     cluster.driver.synchronised();
-    eprintln!("ready");
+    say("ready");
     if let Some(address) = addresses.first() {
         let lines = hints::dig_lines(&reader, reachable(*address));
-        lines.iter().for_each(|line| eprintln!("try: {line}"));
+        lines.iter().for_each(|line| say(&format!("try: {line}")));
     }
 
     loop {
@@ -166,7 +170,7 @@ struct Servers {
 impl Servers {
     fn start(config: &Config, listeners: Vec<Listener>, reader: &Reader) -> anyhow::Result<Self> {
         let upstream = (!config.upstream.is_empty())
-            .then(|| Upstream::new(&config.upstream, config.upstream_limits))
+            .then(|| Upstream::new(&config.upstream, &config.zone, config.upstream_limits))
             .transpose()?
             .map(Arc::new);
         let (mut udp, mut tcp) = (Vec::new(), Vec::new());

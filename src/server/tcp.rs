@@ -31,6 +31,8 @@ pub struct TcpLimits {
     pub pipelined: usize,
 }
 
+/// How long a stop waits for clients to take their replies.
+const DRAIN: Duration = Duration::from_secs(1);
 /// Octets read at one time.
 const READ: usize = 4096;
 /// A length in front of each message (RFC 1035, section 4.2.2).
@@ -80,7 +82,11 @@ impl TcpServer {
     /// Stops accepting, lets each connection write what it has, and ends.
     pub async fn stop(mut self) {
         let _ = self.stop_tx.send(true);
-        while self.tasks.join_next().await.is_some() {}
+        let joined = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(DRAIN, joined).await.is_err() {
+            debug!("connections that do not read their replies are cut");
+        }
+        self.tasks.shutdown().await;
     }
 }
 

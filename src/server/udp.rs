@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
@@ -85,6 +85,7 @@ impl Worker {
     fn run(mut self) {
         let mut batch = Batch::new();
         let mut failures = 0_u32;
+        let mut last = None;
         loop {
             match batch.receive(&self.socket) {
                 Ok(()) => {
@@ -98,9 +99,15 @@ impl Worker {
                     if failed > 0 {
                         debug!(failed, "replies could not be sent");
                     }
+                    // What arrived before the stop is answered; what goes on arriving is not waited for.
+                    if self.stop.load(Ordering::Acquire)
+                        && *last.get_or_insert_with(|| Instant::now() + WAIT) < Instant::now()
+                    {
+                        return;
+                    }
                 }
                 Err(error) if is_wait(&error) => {
-                    // Only when nothing is waiting: what arrived before the stop is answered.
+                    // Nothing is waiting.
                     if self.stop.load(Ordering::Acquire) {
                         return;
                     }

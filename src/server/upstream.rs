@@ -4,14 +4,15 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{Name as ProtoName, Record, RecordType};
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_proto::op::{DnsRequestOptions, Message, Query as ProtoQuery, ResponseCode};
+use hickory_proto::rr::{Name as ProtoName, RData, Record, RecordType};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _};
 use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::{NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
@@ -28,11 +29,16 @@ pub struct UpstreamLimits {
     pub cache: u64,
 }
 
-/// Asks the configured servers.
+/// Asks the configured servers: one exchange a question, for they are resolvers and follow aliases themselves.
+///
+/// hickory-resolver's own following of aliases is not used: it asks for names that an alias leads to, and some
+/// are ours, and what it remembers of one chain it adds to another.
 pub struct Upstream {
-    resolver: TokioResolver,
+    pool: NameServerPool<TokioRuntimeProvider>,
+    cache: ResponseCache,
     permits: Arc<Semaphore>,
     limits: UpstreamLimits,
+    zone: ProtoName,
 }
 
 /// Why there is no upstream.
@@ -52,11 +58,12 @@ pub(super) struct Chase {
 }
 
 impl Upstream {
-    /// Asks these servers, over UDP and where an answer is cut short over TCP.
+    /// Asks these servers, over UDP and where an answer is cut short over TCP. Names within `zone` are never
+    /// asked for, nor believed.
     ///
     /// # Errors
     /// When the resolver cannot be made.
-    pub fn new(servers: &[SocketAddr], limits: UpstreamLimits) -> Result<Self, UpstreamError> {
+    pub fn new(servers: &[SocketAddr], zone: &Name, limits: UpstreamLimits) -> Result<Self, UpstreamError> {
         let servers = servers.iter().map(|server| {
             let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
                 connection.port = server.port();
@@ -64,20 +71,16 @@ impl Upstream {
             });
             NameServerConfig::new(server.ip(), true, connections.into())
         });
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        let options = builder.options_mut();
-        // Two tries within the bound: one lost packet is not a failure.
-        options.timeout = limits.timeout / 2;
-        options.attempts = 1;
-        options.cache_size = limits.cache;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.ndots = 0;
+        let mut options = ResolverOpts::default();
+        options.timeout = limits.timeout;
         options.edns0 = true;
-        // The aliases on the way are part of the answer (RFC 1034, section 3.6.2).
-        options.preserve_intermediates = true;
-        let resolver = builder.build().map_err(UpstreamError::Resolver)?;
-        Ok(Self { resolver, permits: Arc::new(Semaphore::new(limits.in_flight)), limits })
+        let cache = ResponseCache::new(limits.cache, TtlConfig::from_opts(&options));
+        let tls = TlsConfig::new().map_err(UpstreamError::Resolver)?;
+        let context = Arc::new(PoolContext::new(options, tls));
+        let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
+        let zone =
+            ProtoName::from_str(&zone.to_string()).map_err(|error| UpstreamError::Resolver(error.into()))?;
+        Ok(Self { pool, cache, permits: Arc::new(Semaphore::new(limits.in_flight)), limits, zone })
     }
 
     pub(super) fn limits(&self) -> UpstreamLimits {
@@ -111,10 +114,22 @@ impl Upstream {
 
     async fn lookup(&self, chase: &Chase) -> Result<Said, NetError> {
         let name = ProtoName::from_str(&chase.target.to_string())?;
-        match self.resolver.lookup(name, RecordType::from(chase.rtype)).await {
-            Ok(lookup) => {
-                Ok(Said { code: ResponseCode::NoError, answers: lookup.answers().to_vec(), soa: None })
+        let rtype = RecordType::from(chase.rtype);
+        let query = ProtoQuery::query(name.clone(), rtype);
+        let answer = match self.cache.get(&query, Instant::now()) {
+            Some(kept) => kept,
+            None => {
+                let mut options = DnsRequestOptions::default();
+                options.recursion_desired = true;
+                options.use_edns = true;
+                let answer = self.pool.lookup(query.clone(), options).first_answer().await;
+                let answer = answer.map(hickory_proto::op::DnsResponse::into_message);
+                self.cache.insert(query, answer.clone(), Instant::now());
+                answer
             }
+        };
+        match answer {
+            Ok(message) => Ok(self.chain(name, rtype, message)),
             Err(NetError::Dns(DnsError::NoRecordsFound(none)))
                 if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
             {
@@ -123,6 +138,35 @@ impl Upstream {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The aliases from `name` on and the records at their end: what else a message holds belongs to other
+    /// questions. An alias into our zone is the end: what an upstream says below it is not its to say.
+    fn chain(&self, name: ProtoName, rtype: RecordType, message: Message) -> Said {
+        let (mut here, mut answers) = (name, Vec::new());
+        let mut left = message.answers;
+        while !self.zone.zone_of(&here) {
+            let of_here = |record: &Record| record.name == here;
+            let (own, rest): (Vec<Record>, Vec<Record>) = left.into_iter().partition(of_here);
+            left = rest;
+            let wanted = own.iter().any(|record| record.record_type() == rtype);
+            let alias = own.iter().find_map(|record| match &record.data {
+                RData::CNAME(alias) if !wanted => Some(alias.0.clone()),
+                _ => None,
+            });
+            let kept = if wanted { rtype } else { RecordType::CNAME };
+            answers.extend(own.into_iter().filter(|record| record.record_type() == kept));
+            match alias {
+                // Each turn takes the alias's records out: a loop ends.
+                Some(alias) => here = alias,
+                None if wanted => return Said { code: ResponseCode::NoError, answers, soa: None },
+                None => {
+                    let soa = message.authorities.into_iter().find(|r| r.record_type() == RecordType::SOA);
+                    return Said { code: message.metadata.response_code, answers, soa };
+                }
+            }
+        }
+        Said { code: ResponseCode::NoError, answers, soa: None }
     }
 }
 
@@ -175,10 +219,7 @@ pub(super) fn fail(chase: &Chase, out: &mut [u8]) -> usize {
     }
     let response =
         crate::wire::Response::start(out, &query, &packet, chase.limit, super::responder::UDP_PAYLOAD);
-    response.finish(
-        rcode::SERVFAIL,
-        Some((ede::NO_REACHABLE_AUTHORITY, "the upstream did not answer for the external name")),
-    )
+    response.finish(rcode::SERVFAIL, Some((ede::OTHER, "the upstream did not answer for the external name")))
 }
 
 fn question_length(packet: &[u8]) -> usize {

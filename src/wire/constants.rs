@@ -44,6 +44,4 @@ pub mod ede {
     pub const NOT_READY: u16 = 14;
     /// The question is outside the zones served (section 4.21).
     pub const NOT_AUTHORITATIVE: u16 = 20;
-    /// No upstream answered (section 4.23).
-    pub const NO_REACHABLE_AUTHORITY: u16 = 22;
 }

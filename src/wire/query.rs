@@ -99,6 +99,10 @@ impl Query {
             return Err(QueryError::Opcode);
         }
         if word(4) != 1 {
+            if word(4) == 0 {
+                // An OPT record is owed one in the reply (RFC 6891, section 6.1.1), whatever else is wrong.
+                let _ = self.records(packet, u32::from(word(6)) + u32::from(word(8)), u32::from(word(10)));
+            }
             return Err(QueryError::QuestionCount);
         }
         let length = self.name.parse(&packet[HEADER..]).map_err(|_| QueryError::Question)?;
@@ -137,12 +141,12 @@ impl Query {
     }
 
     fn opt(&mut self, packet: &[u8], start: usize, record: &Record) -> Result<(), QueryError> {
+        let [_, version, flags, _] = record.ttl;
+        self.edns = Some(Edns { payload: record.class, version, dnssec_ok: flags & 0x80 != 0 });
         // The owner must be the root (RFC 6891, section 6.1.2).
         if packet[start] != 0 {
             return Err(QueryError::Records);
         }
-        let [_, version, flags, _] = record.ttl;
-        self.edns = Some(Edns { payload: record.class, version, dnssec_ok: flags & 0x80 != 0 });
         if version == 0 {
             options(&packet[record.rdata..record.end])?;
         }

@@ -282,9 +282,9 @@ impl<'w> Writer<'w, '_, '_> {
     }
 
     fn pointer(&mut self, address: std::net::IpAddr) -> Written {
-        let ttl = u32::from(self.view.prepared.settings.ttl.positive);
         let (response, owner) = (&mut *self.response, self.owner);
         let written = with_pointer(self.view, address, |pointer| {
+            let ttl = u32::from(pointer.ttl());
             let mut names = pointer.names.iter();
             names.try_for_each(|name| response.answer(owner, rtype::PTR, ttl, &[&name.name]).map(drop))
         });

@@ -168,7 +168,6 @@ impl<W: Write> Printer<'_, W> {
         let pointers = self.view.shared.pointers.pin();
         let mut addresses: Vec<IpAddr> = pointers.iter().map(|(address, _)| *address).collect();
         addresses.sort_unstable();
-        let ttl = self.prepared.settings.ttl.positive;
         let mut last_apex = None;
         for address in addresses {
             let owner = reverse_name(address);
@@ -179,10 +178,11 @@ impl<W: Write> Printer<'_, W> {
                 }
                 last_apex = apex;
             }
-            for name in pointers.get(&address).map_or(&[][..], |pointer| &pointer.names) {
+            let Some(pointer) = pointers.get(&address) else { continue };
+            for name in &pointer.names {
                 let mut parsed = ParsedName::default();
                 if parsed.parse(&name.name).is_ok() {
-                    self.record(&owner, ttl, "PTR", &parsed.to_string())?;
+                    self.record(&owner, pointer.ttl(), "PTR", &parsed.to_string())?;
                 }
             }
         }

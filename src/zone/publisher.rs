@@ -208,7 +208,7 @@ fn pointers(
             Some(host) if entry.is_governing(host) => Rank::Governing,
             Some(_) => Rank::Other,
         };
-        PointerName { rank, name: [label, key, svc_zone].concat().into() }
+        PointerName { rank, name: [label, key, svc_zone].concat().into(), ttl: entry.ttl.positive }
     };
     let all = entry.reverse().into_iter().map(|(address, host)| (address, name(host)));
     all.filter(|(_, name)| !governing_only || name.rank != Rank::Other).collect()

@@ -18,6 +18,15 @@ pub(crate) struct PointerName {
     pub(crate) rank: Rank,
     /// Down to the root.
     pub(crate) name: Box<[u8]>,
+    /// Of the service that the name is in.
+    pub(crate) ttl: u16,
+}
+
+impl Pointer {
+    /// Records of one set have one time to live (RFC 2181, section 5.2): the least that a service of theirs says.
+    pub(crate) fn ttl(&self) -> u16 {
+        self.names.iter().map(|name| name.ttl).min().unwrap_or_default()
+    }
 }
 
 /// What makes one name of an address come before another.

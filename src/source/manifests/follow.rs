@@ -1,43 +1,91 @@
 //! Tells when a file or a folder changed.
+//!
+//! The system's notifications make it quick; a look at the files' times and sizes every two seconds makes it
+//! sure: a watch dies with the folder it was set on, and does not see behind symbolic links.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// A change is told when nothing more came for this long …
 const QUIET: Duration = Duration::from_millis(100);
 /// … or at the latest after this long.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often the files are read again where the system cannot tell.
-const POLL: Duration = Duration::from_secs(5);
+/// How often the files are looked at beside the notifications.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Waits for changes; dropped, it stops.
 pub struct Follower {
+    path: PathBuf,
+    changed_tx: mpsc::Sender<()>,
     changed_rx: mpsc::Receiver<()>,
+    /// None where the system cannot tell: then the looks do it alone.
     watcher: Option<RecommendedWatcher>,
+    seen: Fingerprint,
 }
 
-/// Follows a file or a folder, and says why when it has to poll.
+/// What changes when a file or the files of a folder do. Links are followed.
+type Fingerprint = Vec<(PathBuf, Option<SystemTime>, u64, u64)>;
+
+/// Follows a file or a folder, and says why when the system cannot tell of changes.
 #[must_use]
 pub fn follow(path: &Path) -> (Follower, Option<notify::Error>) {
     // One slot: what matters is that something changed, not how often.
     let (changed_tx, changed_rx) = mpsc::channel(1);
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading a file is an event too, and the reader is us.
-        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-            let _ = changed_tx.try_send(());
+    let mut follower =
+        Follower { path: path.to_owned(), changed_tx, changed_rx, watcher: None, seen: fingerprint(path) };
+    let error = follower.watch().err();
+    (follower, error)
+}
+
+impl Follower {
+    /// Waits for the next change and for the quiet behind it.
+    pub async fn changed(&mut self) {
+        loop {
+            tokio::select! {
+                Some(()) = self.changed_rx.recv() => {
+                    self.quiet().await;
+                    self.seen = fingerprint(&self.path);
+                    return;
+                }
+                () = sleep(LOOK) => {
+                    let now = fingerprint(&self.path);
+                    if now != self.seen {
+                        self.seen = now;
+                        // What no watch told of: it may be on a folder that is gone.
+                        let _ = self.watch();
+                        return;
+                    }
+                }
+            }
         }
-    });
-    let watched = watcher.and_then(|mut watcher| {
-        watcher.watch(&folder_of(path), RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    match watched {
-        Ok(watcher) => (Follower { changed_rx, watcher: Some(watcher) }, None),
-        Err(error) => (Follower { changed_rx, watcher: None }, Some(error)),
+    }
+
+    fn watch(&mut self) -> notify::Result<()> {
+        let changed_tx = self.changed_tx.clone();
+        self.watcher = None;
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading a file is an event too, and the reader is us.
+            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+                let _ = changed_tx.try_send(());
+            }
+        })?;
+        watcher.watch(&folder_of(&self.path), RecursiveMode::NonRecursive)?;
+        self.watcher = Some(watcher);
+        Ok(())
+    }
+
+    async fn quiet(&mut self) {
+        let latest = Instant::now() + PATIENCE;
+        while Instant::now() < latest {
+            let quiet = (Instant::now() + QUIET).min(latest);
+            if !matches!(timeout_at(quiet, self.changed_rx.recv()).await, Ok(Some(()))) {
+                return;
+            }
+        }
     }
 }
 
@@ -52,28 +100,53 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-impl Follower {
-    /// Waits for the next change and for the quiet behind it.
-    pub async fn changed(&mut self) {
-        if self.watcher.is_none() {
-            tokio::time::sleep(POLL).await;
-            return;
-        }
-        if self.changed_rx.recv().await.is_none() {
-            // The watcher's thread is gone: poll from now on.
-            self.watcher = None;
-            return;
-        }
-        let latest = Instant::now() + PATIENCE;
-        loop {
-            let quiet = (Instant::now() + QUIET).min(latest);
-            if !matches!(timeout_at(quiet, self.changed_rx.recv()).await, Ok(Some(()))) {
-                return;
-            }
-            if Instant::now() >= latest {
-                sleep_until(latest).await;
-                return;
-            }
-        }
+fn fingerprint(path: &Path) -> Fingerprint {
+    use std::os::unix::fs::MetadataExt as _;
+    let of = |path: PathBuf| {
+        let metadata = path.metadata().ok()?;
+        Some((path, metadata.modified().ok(), metadata.len(), metadata.ino()))
+    };
+    let entries = path.read_dir().into_iter().flatten().flatten();
+    let mut all: Fingerprint =
+        entries.filter_map(|entry| of(entry.path())).chain(of(path.to_owned())).collect();
+    all.sort();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told(follower: &mut Follower) -> bool {
+        tokio::time::timeout(Duration::from_secs(10), follower.changed()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_made_again_is_followed_again() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("manifests");
+        std::fs::create_dir(&folder).unwrap();
+        let (mut follower, error) = follow(&folder);
+        assert!(error.is_none());
+        std::fs::remove_dir(&folder).unwrap();
+        assert!(told(&mut follower).await);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("a.yaml"), "").unwrap();
+        assert!(told(&mut follower).await);
+        std::fs::write(folder.join("b.yaml"), "").unwrap();
+        assert!(told(&mut follower).await);
+    }
+
+    #[tokio::test]
+    async fn a_change_behind_a_link_is_seen_without_a_notification() {
+        let outer = tempfile::tempdir().unwrap();
+        let at = |name: &str| outer.path().join(name);
+        std::fs::create_dir(at("one")).unwrap();
+        std::fs::create_dir(at("two")).unwrap();
+        std::os::unix::fs::symlink(at("one"), at("current")).unwrap();
+        let (mut follower, _) = follow(&at("current"));
+        std::os::unix::fs::symlink(at("two"), at("next")).unwrap();
+        std::fs::rename(at("next"), at("current")).unwrap();
+        assert!(told(&mut follower).await);
     }
 }

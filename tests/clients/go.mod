@@ -1,0 +1,3 @@
+module rollcall.invalid/clients
+
+go 1.22
