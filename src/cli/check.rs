@@ -13,7 +13,7 @@ use crate::source::Severity;
 /// Validate configuration and manifests.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 no errors (notes there may be), 1 errors or unreadable input, 2 bad command line.\n\n  rollcall check --manifests ./manifests\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml | rollcall check --manifests -"
+    after_help = "Exit codes: 0 no errors (there may be notes), 1 errors or unreadable input, 2 bad command line.\n\n  rollcall check --manifests ./manifests\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml | rollcall check --manifests -"
 )]
 pub(super) struct Check {
     #[command(flatten)]

@@ -21,6 +21,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 #[command(
     name = "rollcall",
     version,
+    max_term_width = 100,
     after_help = "Try it without a cluster:\n  rollcall serve --config config/demo.toml\n  dig @127.0.0.1 -p 5300 web-0.nginx.default.svc.cluster.local\n\nLogs go to standard error; ROLLCALL_LOG=debug (or rollcall::server=debug,info) says more."
 )]
 struct Cli {

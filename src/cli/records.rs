@@ -13,7 +13,7 @@ use crate::zone::{MasterFile, Part};
 /// Print the zone as a master file.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every record that `serve` would answer with, one a line (RFC 1035, section 5). Problems of the input go to\nstandard error; see `rollcall check`.\n\n  rollcall records --manifests ./manifests | grep SRV\n  rollcall records --manifests ./manifests > cluster.local.zone && named-checkzone cluster.local cluster.local.zone"
+    after_help = "Every record that `serve` would answer with, one a line (RFC 1035, section 5). Problems of the input go to standard error; see `rollcall check`.\n\n  rollcall records --manifests ./manifests | grep SRV\n  rollcall records --manifests ./manifests > zone\n  named-checkzone cluster.local zone"
 )]
 pub(super) struct Records {
     #[command(flatten)]

@@ -11,7 +11,7 @@ use crate::run;
 /// Answer questions over UDP and TCP.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on\nstandard error. SIGTERM answers on for [limits] lameduck and ends; SIGHUP reads configuration and manifests again.\n\n  rollcall serve --config config/demo.toml\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml | rollcall serve --manifests - --listen 127.0.0.1:5300"
+    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again.\n\n  rollcall serve --config config/demo.toml\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300"
 )]
 pub(super) struct Serve {
     #[command(flatten)]

@@ -52,11 +52,8 @@ pub fn answer(view: &View<'_>, query: &Query, response: &mut Response<'_>, scrat
         return refused;
     }
     let found = find(view, &query.name);
-    if matches!(found, Found::Outside) {
-        return Outcome::Done(
-            rcode::REFUSED,
-            Some((ede::NOT_AUTHORITATIVE, "not within the zones served here")),
-        );
+    if let Found::Outside(why) = found {
+        return Outcome::Done(rcode::REFUSED, Some((ede::NOT_AUTHORITATIVE, why)));
     }
     if !view.is_synchronised() {
         return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, "the cluster is not known yet")));
@@ -121,7 +118,7 @@ impl<'w> Writer<'w, '_, '_> {
                     return Outcome::Done(rcode::NXDOMAIN, None);
                 }
                 // Within the zones, but in a namespace that a filter leaves out: no upstream knows better.
-                Found::Outside => return done,
+                Found::Outside(_) => return done,
             };
             let Node::Alias(entry, alias) = node else {
                 match self.node(&node, name, query.rtype) {
@@ -149,7 +146,7 @@ impl<'w> Writer<'w, '_, '_> {
                 return done;
             }
             found = find(self.view, target);
-            if matches!(found, Found::Outside) && !alias.is_within(zone) {
+            if matches!(found, Found::Outside(_)) && !alias.is_within(zone) {
                 let chase = query.recursion_desired() && self.view.prepared.settings.upstream;
                 return if chase { Outcome::Chase(alias.clone()) } else { done };
             }

@@ -15,9 +15,12 @@ pub(crate) enum Found<'v> {
     Here(Node<'v>, Place),
     /// NXDOMAIN, with this time to live.
     Missing(Place),
-    /// Not ours to say: REFUSED.
-    Outside,
+    /// Not ours to say: REFUSED, for this reason.
+    Outside(&'static str),
 }
+
+const FOREIGN: &str = "not within the zones served here";
+const LEFT_OUT: &str = "this server is configured not to serve the namespace";
 
 /// Where the zone of a name begins, and for how long its absence, or that of a type, may be remembered.
 #[derive(Clone, Copy)]
@@ -61,7 +64,7 @@ pub(crate) fn find<'v>(view: &'v View<'_>, name: &ParsedName) -> Found<'v> {
     }
     match ReverseName::read(name) {
         Some(reverse) => in_reverse_tree(view, name, &reverse),
-        None => Found::Outside,
+        None => Found::Outside(FOREIGN),
     }
 }
 
@@ -103,7 +106,7 @@ fn below_svc<'v>(view: &'v View<'_>, name: &ParsedName, svc: usize, place: Place
         return Found::Here(Node::Empty, place);
     };
     if view.leaves_out(name.label(namespace)) {
-        return Found::Outside;
+        return Found::Outside(LEFT_OUT);
     }
     let Some(service) = namespace.checked_sub(1) else {
         return namespace_itself(view, name.label(namespace), place);
@@ -174,7 +177,7 @@ fn below_pod<'v>(view: &View<'_>, name: &ParsedName, pod: usize, place: Place) -
     };
     let label = name.label(namespace);
     if view.leaves_out(label) {
-        return Found::Outside;
+        return Found::Outside(LEFT_OUT);
     }
     if namespace == 0 {
         return namespace_itself(view, label, place);
@@ -225,7 +228,7 @@ fn in_reverse_tree<'v>(view: &'v View<'_>, name: &ParsedName, reverse: &ReverseN
         let apex = apex_labels.map_or(0, |depth| name.label_count() - 2 - depth);
         return Found::Here(Node::Pointer(address), Place { apex, negative });
     }
-    let Some(depth) = apex_labels else { return Found::Outside };
+    let Some(depth) = apex_labels else { return Found::Outside(FOREIGN) };
     let apex = name.label_count() - 2 - depth;
     let place = Place { apex, negative };
     if apex == 0 {

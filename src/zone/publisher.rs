@@ -213,3 +213,98 @@ fn pointers(
     let all = entry.reverse().into_iter().map(|(address, host)| (address, name(host)));
     all.filter(|(_, name)| !governing_only || name.rank != Rank::Other).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{Addresses, Host, TtlOverrides};
+    use crate::wire::Name;
+    use crate::zone::{Order, PodNames, PtrNames, Reader, Ttl, zone};
+
+    fn mk_zone() -> (Publisher, Reader) {
+        zone(Settings {
+            zone: Name::from_text("cluster.local").unwrap(),
+            ttl: Ttl { positive: 5, negative: 5, expected: 0 },
+            order: Order::Ordinal,
+            pods: PodNames::Disabled,
+            ptr: PtrNames::All,
+            reverse: vec!["10.0.0.0/8".parse().unwrap()],
+            nameservers: Vec::new(),
+            identity: None,
+            namespaces: None,
+            upstream: false,
+        })
+    }
+
+    fn mk_change(name: &str, hosts: &[(&str, &str)]) -> Change {
+        let label = |text: &str| Label::new(text).unwrap();
+        let key = ServiceKey { namespace: label("default"), name: label(name) };
+        let mut all = Addresses::default();
+        let hosts = hosts.iter().map(|(host, address)| {
+            let mut addresses = Addresses::default();
+            match address.parse().unwrap() {
+                IpAddr::V4(v4) => (all.v4.push(v4), addresses.v4.push(v4)),
+                IpAddr::V6(v6) => (all.v6.push(v6), addresses.v6.push(v6)),
+            };
+            Host { label: (*host).into(), addresses, ports: Vec::new(), governing: true }
+        });
+        let hosts = hosts.collect();
+        let records = ServiceRecords {
+            key: key.clone(),
+            shape: Shape::Headless,
+            ttl: TtlOverrides::default(),
+            addresses: all,
+            hosts,
+            srv: Vec::new(),
+            ports: Vec::new(),
+            expected: Vec::new(),
+        };
+        Change::Service(key, Some(Box::new(records)))
+    }
+
+    fn mk_removal(name: &str) -> Change {
+        let Change::Service(key, _) = mk_change(name, &[]) else { unreachable!() };
+        Change::Service(key, None)
+    }
+
+    fn names(publisher: &Publisher, address: &str) -> usize {
+        let pointers = publisher.shared.pointers.pin();
+        pointers.get(&address.parse::<IpAddr>().unwrap()).map_or(0, |pointer| pointer.names.len())
+    }
+
+    #[test]
+    fn the_serial_moves_once_a_publish_that_changes_something() {
+        let (mut publisher, reader) = mk_zone();
+        assert_eq!(publisher.publish([mk_change("a", &[("a-0", "10.0.0.1")]), mk_change("b", &[])]), 2);
+        let first = reader.serial();
+        assert_eq!(publisher.publish([mk_change("a", &[("a-0", "10.0.0.1")])]), 0);
+        assert_eq!(reader.serial(), first);
+        publisher.publish([mk_change("a", &[("a-0", "10.0.0.2")])]);
+        assert!(reader.serial() > first);
+    }
+
+    #[test]
+    fn an_address_has_the_names_of_all_its_services() {
+        let (mut publisher, _reader) = mk_zone();
+        publisher.publish([mk_change("a", &[("x-0", "10.0.0.1")]), mk_change("b", &[("x-0", "10.0.0.1")])]);
+        assert_eq!(names(&publisher, "10.0.0.1"), 2);
+        publisher.publish([mk_removal("a")]);
+        assert_eq!(names(&publisher, "10.0.0.1"), 1);
+        publisher.publish([mk_change("b", &[("x-0", "10.0.0.2")])]);
+        assert_eq!((names(&publisher, "10.0.0.1"), names(&publisher, "10.0.0.2")), (0, 1));
+    }
+
+    #[test]
+    fn nothing_stays_when_everything_goes() {
+        let (mut publisher, _reader) = mk_zone();
+        let hosts = [("x-0", "10.0.0.1"), ("x-1", "10.0.1.1"), ("x-2", "fd00::1"), ("x-3", "fd00::f1")];
+        publisher.publish([mk_change("a", &hosts), mk_change("b", &hosts[..2])]);
+        let counts =
+            |p: &Publisher| (p.shared.pointers.len(), p.shared.prefixes.len(), p.shared.namespaces.len());
+        // 10, 10.0, 10.0.0, 10.0.1 and the root of IPv4; 30 shared nibbles, two of their own, and the root.
+        assert_eq!(counts(&publisher), (4, 5 + 30 + 2 + 1, 1));
+        publisher.publish([mk_removal("a"), mk_removal("b")]);
+        assert_eq!(counts(&publisher), (0, 0, 0));
+        assert!(publisher.shared.services.is_empty());
+    }
+}

@@ -266,3 +266,152 @@ fn hash(text: &str) -> u64 {
     text.hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Severity;
+
+    const GOOD: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: None}\n";
+    const BAD: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 0}]}\n";
+    const SET: &str = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: web}\nspec: {serviceName: a, replicas: 2, template: {metadata: {labels: {app: web}}}}\n";
+
+    fn mk_options() -> Options {
+        Options {
+            pod_cidr: vec!["10.244.0.0/16".parse().unwrap(), "fd00:10:244::/64".parse().unwrap()],
+            service_cidr: vec!["10.96.0.0/16".parse().unwrap()],
+            namespaces: None,
+            selector: Selector::default(),
+            max_file: 1 << 20,
+            max_played: 100,
+        }
+    }
+
+    struct Folder {
+        folder: tempfile::TempDir,
+        manifests: Manifests,
+    }
+
+    impl Folder {
+        fn new(options: Options) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let manifests = Manifests::new(Input::Path(folder.path().into()), options);
+            Self { folder, manifests }
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            std::fs::write(self.folder.path().join(name), text).unwrap();
+        }
+
+        fn load(&mut self) -> Loaded {
+            self.manifests.load(&Progress::default()).unwrap()
+        }
+
+        /// How many objects, and what is said.
+        fn loaded(&mut self) -> (usize, Vec<String>) {
+            let loaded = self.load();
+            let text = |problem: &Problem| {
+                let folder = format!("{}/", self.folder.path().display());
+                problem.to_string().replace(&folder, "")
+            };
+            (loaded.objects.len(), loaded.problems.iter().map(text).collect())
+        }
+    }
+
+    #[test]
+    fn a_bad_edit_keeps_the_last_good_state_and_says_so() {
+        let mut folder = Folder::new(mk_options());
+        folder.write("a.yaml", GOOD);
+        assert_eq!(folder.loaded(), (1, vec![]));
+        folder.write("a.yaml", BAD);
+        let (objects, said) = folder.loaded();
+        assert_eq!((objects, said.len()), (1, 2));
+        assert!(said[0].contains("spec.ports[0].port"), "{said:?}");
+        assert_eq!(said[1], "a.yaml: has errors now: its last good 1 objects are kept");
+        folder.write("a.yaml", GOOD);
+        assert_eq!(folder.loaded(), (1, vec![]));
+    }
+
+    #[test]
+    fn an_emptied_file_keeps_its_objects_and_a_deleted_one_does_not() {
+        let mut folder = Folder::new(mk_options());
+        folder.write("a.yaml", GOOD);
+        folder.loaded();
+        folder.write("a.yaml", "");
+        let (objects, said) = folder.loaded();
+        assert_eq!((objects, said.len()), (1, 1));
+        std::fs::remove_file(folder.folder.path().join("a.yaml")).unwrap();
+        assert_eq!(folder.loaded(), (0, vec![]));
+    }
+
+    #[test]
+    fn the_first_version_is_taken_with_its_good_documents() {
+        let mut folder = Folder::new(mk_options());
+        folder.write("a.yaml", &format!("{GOOD}---\n{}", BAD.replace("name: a", "name: b")));
+        let (objects, said) = folder.loaded();
+        assert_eq!((objects, said.len()), (1, 1));
+    }
+
+    #[test]
+    fn hidden_and_foreign_files_are_passed_over() {
+        let mut folder = Folder::new(mk_options());
+        folder.write(".a.yaml", GOOD);
+        folder.write("a.yaml.swp", GOOD);
+        folder.write("README.md", "x");
+        assert_eq!(folder.loaded(), (0, vec![]));
+    }
+
+    #[test]
+    fn the_same_object_twice_is_an_error_of_the_second() {
+        let mut folder = Folder::new(mk_options());
+        folder.write("a.yaml", GOOD);
+        folder.write("b.yaml", GOOD);
+        let (objects, said) = folder.loaded();
+        assert_eq!(objects, 1);
+        assert!(
+            said[0].starts_with("b.yaml: document 1: Service default/a: is there already, in "),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn played_pods_keep_their_addresses() {
+        let mut folder = Folder::new(mk_options());
+        let addresses = |loaded: Loaded| -> Vec<(String, Vec<String>)> {
+            let pods = loaded.objects.into_iter().filter_map(|object| match object {
+                Object::Pod(pod) => {
+                    Some((pod.name.to_string(), pod.addresses.iter().map(ToString::to_string).collect()))
+                }
+                _ => None,
+            });
+            pods.collect()
+        };
+        folder.write("b.yaml", SET);
+        let before = addresses(folder.load());
+        assert_eq!(before[1], ("web-1".into(), vec!["10.244.0.3".into(), "fd00:10:244::3".into()]));
+        // A set that comes first in the order of files takes no address of another's.
+        folder.write("a.yaml", &SET.replace("name: web", "name: api"));
+        let after = addresses(folder.load());
+        assert!(before.iter().all(|pod| after.contains(pod)), "{after:?}");
+        assert_eq!(after.len(), 4);
+    }
+
+    #[test]
+    fn limits_are_said() {
+        let mut folder = Folder::new(Options { max_played: 3, max_file: 4096, ..mk_options() });
+        folder.write("a.yaml", &SET.replace("replicas: 2", "replicas: 2000000000"));
+        let (objects, said) = folder.loaded();
+        assert_eq!(objects, 1 + 3);
+        assert!(said[0].contains("only 3 are played"), "{said:?}");
+        folder.write("b.yaml", &format!("# {}\n{GOOD}", "x".repeat(5000)));
+        let loaded = folder.load();
+        assert!(loaded.problems.iter().any(|p| p.severity == Severity::Error && p.message.contains("limit")));
+    }
+
+    #[test]
+    fn what_is_not_there_is_an_error_with_its_path() {
+        let mut manifests = Manifests::new(Input::Path("/nonexistent/x".into()), mk_options());
+        let error = manifests.load(&Progress::default()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read the manifests in /nonexistent/x");
+    }
+}
