@@ -20,7 +20,7 @@ pub(super) fn load(manifests: &mut Manifests) -> Result<Loaded, SourceError> {
             let start = Instant::now();
             while done_rx.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 say(&format!(
-                    "loading: {} objects, {} MiB read, {} s",
+                    "loading: {} objects so far, of {} MiB, after {} s",
                     progress.objects.load(Ordering::Relaxed),
                     progress.octets.load(Ordering::Relaxed) >> 20,
                     start.elapsed().as_secs(),

@@ -49,16 +49,14 @@ impl Parsed {
 pub(super) fn parse(text: &str, file: &Path, progress: &Progress) -> Parsed {
     let mut parsed = Parsed::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let before = progress.octets.load(Ordering::Relaxed);
+    progress.octets.fetch_add(text.len(), Ordering::Relaxed);
     if text.trim_start().starts_with(['{', '[']) {
         json(text, &mut parsed, progress);
     } else {
         for document in documents(text) {
             yaml(&document, &mut parsed, progress);
-            progress.octets.fetch_add(document.text.len(), Ordering::Relaxed);
         }
     }
-    progress.octets.store(before + text.len(), Ordering::Relaxed);
     for problem in &mut parsed.problems {
         problem.file = Some(file.to_owned());
     }
