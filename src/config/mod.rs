@@ -3,10 +3,12 @@
 //! Flags win over the environment, the environment over the file. What is wrong is said all at once, each with
 //! its key. Imports nothing of the house but the types that it resolves to.
 
+mod error;
 mod numbers;
 mod resolve;
 mod typed;
 
+pub use error::{ConfigError, Problem};
 pub use numbers::{NUMBERS, Number};
-pub use resolve::{Config, ConfigError, Problem};
+pub use resolve::Config;
 pub use typed::{Typed, TypedLimits, TypedSource, TypedTtl, TypedUpstream};

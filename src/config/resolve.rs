@@ -1,14 +1,13 @@
 //! From typed to resolved.
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::error::{ConfigError, Problem};
 use super::numbers::of;
 use super::typed::Typed;
 use crate::model::{Label, Selector};
@@ -16,58 +15,6 @@ use crate::server::{TcpLimits, UpstreamLimits};
 use crate::source::manifests;
 use crate::wire::Name;
 use crate::zone::{Nameserver, Order, PodNames, PtrNames, Ttl};
-
-/// One thing that is wrong, by its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// `limits.tcp_idle`, or the variable.
-    pub key: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.message)
-    }
-}
-
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is no TOML, or says something unknown.
-    #[error("{} is not a configuration", path.display())]
-    Parse {
-        /// Which.
-        path: PathBuf,
-        /// Where and what.
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    /// The environment says something that does not fit together.
-    #[error("the environment is not a configuration")]
-    Environment {
-        /// What.
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    /// Values that cannot be used.
-    #[error("the configuration has {} error(s):{}", .0.len(), list(.0))]
-    Invalid(Vec<Problem>),
-}
-
-fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
-}
 
 /// The configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

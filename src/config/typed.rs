@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::error::{ConfigError, Problem};
 use super::numbers::NUMBERS;
-use super::resolve::{ConfigError, Problem};
 
 /// What a file, the environment or the flags say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -17,6 +17,6 @@ mod store;
 pub use answer::{Outcome, Scratch, answer};
 pub use master::{MasterFile, Part};
 
-pub use publisher::{Change, Publisher};
+pub use publisher::{Change, Publisher, zone};
 pub use settings::{Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
-pub use store::{Reader, View, zone};
+pub use store::{Reader, View};

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use papaya::HashMap;
 
 use super::entry::Entry;
 use super::reverse::{Pointer, PointerName, Prefix, Rank};
 use super::settings::{Prepared, Settings};
-use super::store::{Key, NamespaceState, PodKey, Shared};
+use super::store::{Key, NamespaceState, PodKey, Reader, Shared};
 use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
 
 /// Something to publish.
@@ -23,16 +26,28 @@ pub enum Change {
     Pod(Label, IpAddr, bool),
 }
 
+/// Makes an empty zone that answers SERVFAIL until [`Publisher::synchronised`] is said.
+#[must_use]
+pub fn zone(settings: Settings) -> (Publisher, Reader) {
+    let shared = Arc::new(Shared {
+        services: HashMap::default(),
+        pointers: HashMap::default(),
+        prefixes: HashMap::default(),
+        namespaces: HashMap::default(),
+        pods: HashMap::default(),
+        prepared: ArcSwap::from_pointee(Prepared::new(settings)),
+        serial: AtomicU32::new(0),
+        synchronised: AtomicBool::new(false),
+    });
+    (Publisher { shared: Arc::clone(&shared) }, Reader::new(shared))
+}
+
 /// Writes the zone. There is one, and it is not `Clone`: publishes have an order.
 pub struct Publisher {
     shared: Arc<Shared>,
 }
 
 impl Publisher {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
-    }
-
     /// Publishes; gives how many of the changes changed something. The serial moves, once, when any did, after
     /// all of them are visible.
     pub fn publish(&mut self, changes: impl IntoIterator<Item = Change>) -> usize {
@@ -219,7 +234,7 @@ mod tests {
     use super::*;
     use crate::records::{Addresses, Host, TtlOverrides};
     use crate::wire::Name;
-    use crate::zone::{Order, PodNames, PtrNames, Reader, Ttl, zone};
+    use crate::zone::{Order, PodNames, PtrNames, Ttl};
 
     fn mk_zone() -> (Publisher, Reader) {
         zone(Settings {

@@ -9,9 +9,8 @@ use foldhash::fast::RandomState;
 use papaya::{HashMap, HashMapRef, LocalGuard};
 
 use super::entry::Entry;
-use super::publisher::Publisher;
 use super::reverse::{Pointer, Prefix};
-use super::settings::{Prepared, Settings};
+use super::settings::Prepared;
 
 /// `5nginx7default`: the labels of service and namespace as they stand in a question.
 pub(crate) type Key = Box<[u8]>;
@@ -71,22 +70,6 @@ pub(crate) struct Shared {
     pub(crate) synchronised: AtomicBool,
 }
 
-/// Makes an empty zone that answers SERVFAIL until [`Publisher::synchronised`] is said.
-#[must_use]
-pub fn zone(settings: Settings) -> (Publisher, Reader) {
-    let shared = Arc::new(Shared {
-        services: HashMap::default(),
-        pointers: HashMap::default(),
-        prefixes: HashMap::default(),
-        namespaces: HashMap::default(),
-        pods: HashMap::default(),
-        prepared: ArcSwap::from_pointee(Prepared::new(settings)),
-        serial: AtomicU32::new(0),
-        synchronised: AtomicBool::new(false),
-    });
-    (Publisher::new(Arc::clone(&shared)), Reader { shared })
-}
-
 /// Reads the zone; as many as there are threads that answer.
 #[derive(Clone)]
 pub struct Reader {
@@ -94,6 +77,10 @@ pub struct Reader {
 }
 
 impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Pins the zone for a question or a batch of them: what a view finds lives as long as the view.
     ///
     /// A view that is kept keeps replaced records in memory: take a new one for each batch.
