@@ -71,7 +71,11 @@ impl QuestionSeed {
         let rtype = match &self.rtype {
             Rtype::Number(rtype) => *rtype,
             Rtype::There(index) => {
-                let types = world.types_at(&name);
+                let mut types = world.types_at(&name);
+                // An alias answers to every type.
+                if types.contains(&qtype::CNAME) {
+                    types.extend([qtype::A, qtype::SRV]);
+                }
                 if types.is_empty() { qtype::A } else { *index.get(&types) }
             }
         };

@@ -3,7 +3,7 @@
 use rollcall::model::{Object, Service, ServiceShape};
 
 use super::cluster::{current, known_namespaces, ready_hosts, replica_is_expected, services, undashed};
-use super::records::{everything, lone_apex, prefix_apexes, service_name};
+use super::records::{everything, lone_apex, pointer_rank, prefix_apexes, service_name};
 use super::{Name, OracleSettings, Pods, Rdata, Record, qtype, rcode};
 
 /// What must be answered.
@@ -53,9 +53,7 @@ impl<'a> World<'a> {
             pointers.map(|record| record.owner.clone()).filter(|n| !covered(n)).collect();
         alone.sort();
         alone.dedup();
-        if std::env::var_os("LONE").is_some() {
-            list.extend(alone.iter().flat_map(|apex| lone_apex(apex, settings)));
-        }
+        list.extend(alone.iter().flat_map(|apex| lone_apex(apex, settings)));
         Self { objects, settings, list, alone }
     }
 
@@ -112,10 +110,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Every name that owns a record, for the generator of questions.
+    /// Every name that owns a record, for the generator of questions; of the prefixes' apexes only the first.
     pub(crate) fn owners(&self) -> Vec<Name> {
+        let prefixes = prefix_apexes(self.settings);
         let mut owners: Vec<Name> = self.list.iter().map(|record| record.owner.clone()).collect();
         owners.dedup();
+        owners.retain(|owner| !prefixes.iter().skip(1).any(|apex| apex == owner));
         owners
     }
 
@@ -125,6 +125,12 @@ impl<'a> World<'a> {
             Found::Node(records) => records.iter().map(|record| record.data.rtype()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The order that PTR records are answered in: the lower ones first.
+    pub(crate) fn pointer_ranks(&self, answer: &[Record]) -> Vec<u8> {
+        let pointers = answer.iter().filter(|record| record.data.rtype() == qtype::PTR);
+        pointers.map(|pointer| pointer_rank(pointer, &self.objects, self.settings)).collect()
     }
 
     pub(crate) fn settings(&self) -> &OracleSettings {
@@ -200,10 +206,7 @@ impl<'a> World<'a> {
             Pods::Insecure => true,
             Pods::Verified => is_a_pods,
         };
-        if !answers
-            || !(std::env::var_os("LONE").is_none() && self.settings.pods == Pods::Verified)
-                && !known_namespaces(&self.objects, self.settings).contains(&namespace)
-        {
+        if !answers || !known_namespaces(&self.objects, self.settings).contains(&namespace) {
             return Vec::new();
         }
         vec![Record { owner: name.clone(), ttl: self.settings.positive, data: Rdata::address(address) }]
@@ -242,8 +245,7 @@ impl<'a> World<'a> {
             && below.last().is_some_and(|host| {
                 let host_name = settings.zone.below(&format!("{host}.{service_label}.{namespace}.svc"));
                 let host_is_there = matches!(self.find(&host_name), Found::Node(_));
-                (std::env::var_os("LONE").is_none() || !host_is_there)
-                    && replica_is_expected(&self.objects, namespace, service_label, host)
+                !host_is_there && replica_is_expected(&self.objects, namespace, service_label, host)
             });
         if none_ready || (!exists && host_is_expected) { expected } else { negative }
     }

@@ -14,7 +14,7 @@ pub(super) struct Host<'a> {
     pub(super) label: String,
     pub(super) address: IpAddr,
     pub(super) ports: &'a [Port],
-    /// Whether the slice carries `hostname`.
+    /// Whether a slice carries `hostname` for it.
     pub(super) governed: bool,
     pub(super) ready: bool,
     pod: Option<&'a PodReference>,
@@ -103,7 +103,11 @@ pub(super) fn ready_hosts<'a>(
     }
     let all = all_hosts(objects, &service.key, settings);
     let kept = all.iter().filter(|host| is_its_only_pod(host, &all));
-    kept.filter(|host| host.ready).cloned().collect()
+    let mut hosts: Vec<Host<'_>> = kept.filter(|host| host.ready).cloned().collect();
+    // "The services whose slices carry the endpoint's `hostname`": one endpoint of the host is enough.
+    let governed: Vec<String> = hosts.iter().filter(|h| h.governed).map(|h| h.label.clone()).collect();
+    hosts.iter_mut().for_each(|host| host.governed = governed.contains(&host.label));
+    hosts
 }
 
 /// Every address of every endpoint of a service, oldest applied first.
@@ -160,9 +164,6 @@ fn is_its_only_pod(host: &Host<'_>, all: &[Host<'_>]) -> bool {
         return true;
     }
     let newest = rivals.iter().rfind(|rival| !rival.terminating);
-    if std::env::var_os("LONE").is_none() && newest.is_none() {
-        return uid(rivals.last().unwrap()) == uid(host);
-    }
     !host.terminating && newest.is_some_and(|newest| uid(newest) == uid(host))
 }
 

@@ -100,10 +100,21 @@ pub(crate) fn everything(objects: &[&Object], settings: &OracleSettings) -> Vec<
     // "A label over 63 octets or a name over 255 is never emitted."
     list.retain(|record| record.owner.is_legal() && record.data.target().is_none_or(Name::is_legal));
     // "Addresses are unique by owner and address, SRV records by port and target."
+    let least =
+        |owner: &Name| list.iter().filter(|r| is_pointer(r) && r.owner == *owner).map(|r| r.ttl).min();
+    let least: Vec<Option<u32>> = list.iter().map(|record| least(&record.owner)).collect();
+    for (record, least) in list.iter_mut().zip(least).filter(|(record, _)| is_pointer(record)) {
+        // The names of several services are one RRset, and that has one TTL (RFC 2181, section 5.2).
+        record.ttl = least.expect("the record's own, at most");
+    }
     list.sort();
     list.dedup();
     weigh(&mut list);
     list
+}
+
+fn is_pointer(record: &Record) -> bool {
+    record.data.rtype() == qtype::PTR
 }
 
 /// The apexes' own records, the name servers and the version.
@@ -179,12 +190,12 @@ fn of_a_service(service: &Service, hosts: &[Host<'_>], settings: &OracleSettings
     list
 }
 
-/// PTR records of the service's own addresses and of its hosts.
+/// PTR records of the service's own addresses and of its hosts, with the service's TTL.
 fn pointers(service: &Service, hosts: &[Host<'_>], settings: &OracleSettings) -> Vec<Record> {
     let own_name = service_name(service, settings);
     let pointer = |address, target| Record {
         owner: reverse_name(address),
-        ttl: settings.positive,
+        ttl: service.ttl.positive.map_or(settings.positive, u32::from),
         data: Rdata::Ptr(target),
     };
     let mut list = Vec::new();
@@ -194,6 +205,24 @@ fn pointers(service: &Service, hosts: &[Host<'_>], settings: &OracleSettings) ->
     let pointed = hosts.iter().filter(|host| host.governed || !settings.governing_only);
     list.extend(pointed.map(|host| pointer(host.address, own_name.below(&host.label))));
     list
+}
+
+/// Where a PTR record stands in its answer: a service's own name, then what `hostname` makes, then the rest.
+pub(super) fn pointer_rank(pointer: &Record, objects: &[&Object], settings: &OracleSettings) -> u8 {
+    let points =
+        |address, name: &Name| reverse_name(address) == pointer.owner && pointer.data.target() == Some(name);
+    let rank = |service: &Service| {
+        let own_name = service_name(service, settings);
+        if let ServiceShape::ClusterIp(addresses) = &service.shape
+            && addresses.iter().any(|&address| points(address, &own_name))
+        {
+            return 0;
+        }
+        let hosts = ready_hosts(objects, service, settings);
+        let governs = |h: &Host<'_>| h.governed && points(h.address, &own_name.below(&h.label));
+        if hosts.iter().any(governs) { 1 } else { 2 }
+    };
+    services(objects).into_iter().map(rank).min().unwrap_or(2)
 }
 
 /// An SRV record before its weight is known.

@@ -9,14 +9,14 @@ use super::served::{Asked, Served, Variant};
 use crate::generate::Question;
 use crate::oracle::{Expected, OracleSettings, Rdata, Record, World, qtype};
 
-/// Asks with the limit of TCP; the answer is the oracle's.
+/// Asks with the limit of TCP; the answer is the oracle's, and given back.
 pub(super) fn whole_answer(
     served: &mut Served,
     world: &World<'_>,
     variant: Variant,
     question: &Question,
     manner: Manner,
-) -> Result<(), String> {
+) -> Result<Expected, String> {
     let expected = world.answer(&question.name, question.rtype);
     let asked = served.ask(&packet(question, manner), Transport::Tcp);
     let reply = read(asked.reply().ok_or("silence")?, question, manner)?;
@@ -27,7 +27,11 @@ pub(super) fn whole_answer(
     let upstream = expected.chase && variant.upstream && manner.rd;
     let end = expected.answer.last().and_then(|alias| alias.data.target()).filter(|_| upstream);
     ensure(chased == end.map(|end| (end.clone(), question.rtype)), || format!("a chase of {chased:?}"))?;
-    is_expected(&reply, &expected, world.settings(), manner)
+    // What resolvers take for the name of an address is the first record.
+    let ranks = world.pointer_ranks(&reply.answer);
+    ensure(ranks.is_sorted(), || format!("PTR records out of order: {:?}", reply.answer))?;
+    is_expected(&reply, &expected, world.settings(), manner)?;
+    Ok(expected)
 }
 
 fn is_expected(

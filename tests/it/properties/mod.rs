@@ -6,8 +6,11 @@
 mod check;
 mod message;
 mod packets;
+mod regressions;
 mod served;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use proptest::collection::vec;
@@ -20,17 +23,19 @@ use rollcall::zone::Order;
 use self::message::Manner;
 use self::served::{Served, Variant};
 use crate::generate::{QuestionSeed, ZONES, cluster, object, question_seed, settings};
-use crate::oracle::{OracleSettings, World, apply, current, same_object};
+use crate::oracle::{Expected, OracleSettings, World, apply, current, rcode, same_object};
 
 /// Questions a cluster.
 const QUESTIONS: usize = 50;
 
 #[test]
 fn every_answer_is_the_oracles() {
+    let tally = RefCell::new(Tally::default());
     run("answers", zone().prop_flat_map(case), |case| {
         let mut served = Served::of(&case.cluster, &case.settings, case.variant);
-        case.ask_all(&mut served, &current(&case.cluster))
+        case.ask_all(&mut served, &current(&case.cluster), &mut tally.borrow_mut())
     });
+    tally.into_inner().has_everything();
 }
 
 #[test]
@@ -64,7 +69,7 @@ fn any_history_ends_in_the_same_answers() {
             served.set_settings(&case.settings, case.variant);
         }
         served.publish();
-        case.ask_all(&mut served, &cluster)
+        case.ask_all(&mut served, &cluster, &mut Tally::default())
     });
 }
 
@@ -79,14 +84,40 @@ struct Case {
 
 impl Case {
     /// Every answer about the cluster, which may be another than the case's, is the oracle's.
-    fn ask_all(&self, served: &mut Served, cluster: &[Object]) -> Result<(), String> {
+    fn ask_all(&self, served: &mut Served, cluster: &[Object], tally: &mut Tally) -> Result<(), String> {
         let world = World::new(cluster, &self.settings);
         for (seed, manner) in &self.questions {
             let question = seed.question(&world, &self.settings.zone);
-            check::whole_answer(served, &world, self.variant, &question, *manner)
+            let expected = check::whole_answer(served, &world, self.variant, &question, *manner)
                 .map_err(|why| format!("{question:?} {manner:?}: {why}"))?;
+            tally.add(&expected);
         }
         Ok(())
+    }
+}
+
+/// How often each kind of answer was seen: questions that all get NXDOMAIN would prove nothing.
+#[derive(Debug, Default)]
+struct Tally(BTreeMap<&'static str, u32>);
+
+impl Tally {
+    const KINDS: [&str; 6] = ["data", "glue", "NODATA", "NXDOMAIN", "REFUSED", "leads outside"];
+
+    fn add(&mut self, expected: &Expected) {
+        let kind = match expected.rcode {
+            _ if expected.chase => "leads outside",
+            rcode::REFUSED => "REFUSED",
+            rcode::NXDOMAIN => "NXDOMAIN",
+            _ if expected.answer.is_empty() => "NODATA",
+            _ if expected.additional.is_empty() => "data",
+            _ => "glue",
+        };
+        *self.0.entry(kind).or_default() += 1;
+    }
+
+    fn has_everything(&self) {
+        println!("{self:?}");
+        assert!(Self::KINDS.iter().all(|kind| self.0.contains_key(kind)), "a kind of answer was never asked for");
     }
 }
 

@@ -4,14 +4,15 @@ use hickory_proto::op::{Message, ResponseCode};
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
+use rollcall::model::ServiceShape;
 use rollcall::server::Transport;
 use rollcall::zone::Order;
 
-use super::message::{decode, ensure, packet};
+use super::message::{Manner, decode, ensure, packet};
 use super::served::{Asked, Served, Variant};
-use super::{count, questions, random_seed};
-use crate::generate::{Mutator, ZONES, cluster, settings};
-use crate::oracle::{World, current};
+use super::{count, questions, random_seed, regressions};
+use crate::generate::{Mutator, Question, ZONES, cluster, settings};
+use crate::oracle::{World, current, qtype};
 
 /// How many clusters share the packets.
 const CLUSTERS: u64 = 50;
@@ -25,16 +26,19 @@ fn every_packet_has_its_reply() {
         let config = Config { rng_seed: RngSeed::Fixed(seed.wrapping_add(part)), ..Config::default() };
         let mut runner = TestRunner::new(config);
         let strategy = (vec(cluster(ZONES[0]), 1), settings(ZONES[0]), questions());
-        let (clusters, settings, questions) = strategy.new_tree(&mut runner).unwrap().current();
+        let (mut clusters, settings, questions) = strategy.new_tree(&mut runner).unwrap().current();
+        clusters[0].push(regressions::mk_service("abroad", ServiceShape::External("www.example.com".into())));
         // In the order of ordinals an answer depends on the question only, so that two can be compared.
         let variant = Variant { order: Order::Ordinal, upstream: part % 2 == 0 };
         let mut served = Served::of(&clusters[0], &settings, variant);
         let objects = current(&clusters[0]);
         let world = World::new(&objects, &settings);
-        let queries: Vec<Vec<u8>> = questions
+        let mut queries: Vec<Vec<u8>> = questions
             .iter()
             .map(|(seed, manner)| packet(&seed.question(&world, &settings.zone), *manner))
             .collect();
+        let abroad = Question { name: settings.zone.below("abroad.default.svc"), rtype: qtype::A };
+        queries.push(packet(&abroad, Manner { id: 7, rd: true, cd: false, edns: Some((1232, false)) }));
         let mut mutator = Mutator::new(seed ^ part.wrapping_mul(0x5851_f42d_4c95_7f2d));
         for _ in 0..packets.div_ceil(CLUSTERS) {
             let packet = mutator.packet(&queries);
@@ -65,7 +69,7 @@ fn every_packet_has_its_reply() {
         "{total} packets: {replies} replies, {silences} silences, {chases} chases, PROPTEST_RNG_SEED={seed}"
     );
     assert!(
-        total >= packets && replies > total / 2 && silences > 0,
+        total >= packets && replies > total / 2 && silences > 0 && chases > 0,
         "the packets are not what they should be"
     );
 }

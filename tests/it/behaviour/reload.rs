@@ -1,0 +1,140 @@
+//! SIGHUP: the configuration and the manifests again; a bad configuration changes nothing.
+
+use super::asking::{addresses, ask, eventually, until_addresses};
+use super::manifests::{NGINX, nginx, text};
+use super::process::Process;
+
+struct Reloaded {
+    folder: tempfile::TempDir,
+    process: Process,
+}
+
+/// Serves [`nginx`] of two replicas with a configuration file.
+fn served(toml: &str) -> Reloaded {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.yaml"), nginx(2)).unwrap();
+    let config = folder.path().join("rollcall.toml");
+    std::fs::write(&config, toml).unwrap();
+    let process = Process::serve(&["--config", text(&config), "--manifests", text(&folder.path().join("web.yaml"))]);
+    Reloaded { folder, process }
+}
+
+impl Reloaded {
+    /// Writes another configuration and sends SIGHUP.
+    fn hangup_with(&self, toml: &str) {
+        std::fs::write(self.folder.path().join("rollcall.toml"), toml).unwrap();
+        self.process.signal("HUP");
+    }
+
+    /// The TTL of the first record of an answer, or of the SOA of a negative one.
+    fn ttl(&self, line: &str) -> String {
+        let reply = ask(self.process.address(), line);
+        let record = reply.sections.iter().flatten().next().unwrap_or_else(|| panic!("{:?}", reply.lines()));
+        record.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    fn until_ttl(&self, line: &str, ttl: &str) {
+        eventually(&format!("a TTL of {ttl} for {line}"), || {
+            let now = self.ttl(line);
+            if now == ttl { Ok(()) } else { Err(now) }
+        });
+    }
+}
+
+#[test]
+fn a_changed_ttl_is_taken_over() {
+    let served = served("[ttl]\npositive = 11\nnegative = 12\n");
+    let positive = format!("-t A {NGINX}");
+    let negative = "-t A missing.default.svc.cluster.local";
+    assert_eq!((served.ttl(&positive), served.ttl(negative)), ("11".into(), "12".into()));
+    let before = addresses(served.process.address(), NGINX);
+    served.hangup_with("[ttl]\npositive = 21\nnegative = 22\n");
+    served.until_ttl(&positive, "21");
+    served.until_ttl(negative, "22");
+    for line in [
+        format!("-t SRV {NGINX}"),
+        format!("-t A web-0.{NGINX}"),
+        "-t SOA cluster.local".into(),
+        "-t NS cluster.local".into(),
+        "-t TXT dns-version.cluster.local".into(),
+    ] {
+        served.until_ttl(&line, "21");
+    }
+    assert_eq!(addresses(served.process.address(), NGINX), before, "addresses are kept over SIGHUP");
+    // And back to the default.
+    served.hangup_with("");
+    served.until_ttl(&positive, "5");
+}
+
+#[test]
+fn order_pods_and_reverse_prefixes_are_taken_over() {
+    let served = served("");
+    let server = served.process.address();
+    let until_status = |line: &str, status: &str| {
+        eventually(&format!("{status} for {line}"), || {
+            let now = ask(server, line).status;
+            if now == status { Ok(()) } else { Err(now) }
+        });
+    };
+    let pod = "-t A 10-1-2-3.default.pod.cluster.local";
+    assert_eq!(ask(server, pod).status, "NXDOMAIN");
+    assert_eq!(ask(server, "-x 203.0.113.5").status, "REFUSED");
+    served.hangup_with("order = 'ordinal'\npods = 'insecure'\nreverse = ['203.0.113.0/24']\n");
+    until_status(pod, "NOERROR");
+    until_status("-x 203.0.113.5", "NXDOMAIN");
+    let order = || ask(server, &format!("-t A {NGINX}")).sections[0].clone();
+    let first = order();
+    for _ in 0..4 {
+        assert_eq!(order(), first, "by ordinal, and always the same");
+    }
+}
+
+#[test]
+fn a_bad_configuration_keeps_the_old_one_and_is_said() {
+    let mut served = served("[ttl]\npositive = 11\n");
+    let line = format!("-t A {NGINX}");
+    for (toml, words) in [
+        ("[ttl]\npositive = 3601\n", ["ttl.positive", "3601"]),
+        ("[ttl]\npositiv = 21\n", ["positiv", "unknown field"]),
+        ("[ttl\n", ["rollcall.toml", "TOML"]),
+    ] {
+        served.hangup_with(toml);
+        served.process.wait_for_words(&["ERROR", "configuration"]);
+        eventually("the words of the error", || {
+            let printed = served.process.printed();
+            if words.iter().all(|word| printed.contains(word)) { Ok(()) } else { Err(printed) }
+        });
+        assert_eq!(served.ttl(&line), "11", "{toml}");
+    }
+    std::fs::remove_file(served.folder.path().join("rollcall.toml")).unwrap();
+    served.process.signal("HUP");
+    served.process.wait_for_words(&["rollcall.toml", "No such file"]);
+    assert_eq!(served.ttl(&line), "11");
+    // The manifests are read again all the same, and the next good one counts.
+    std::fs::write(served.folder.path().join("web.yaml"), nginx(3)).unwrap();
+    until_addresses(served.process.address(), NGINX, 3);
+    served.hangup_with("[ttl]\npositive = 21\n");
+    served.until_ttl(&line, "21");
+}
+
+#[test]
+fn what_cannot_change_in_a_running_server_is_said() {
+    let mut served = served("");
+    served.hangup_with("zone = 'k8s.test'\n[limits]\ntcp_idle = 7\n[ttl]\npositive = 21\n");
+    served.process.wait_for_words(&["zone", "next start"]);
+    served.process.wait_for_words(&["limits", "next start"]);
+    // The rest is taken over.
+    served.until_ttl(&format!("-t A {NGINX}"), "21");
+    assert_eq!(ask(served.process.address(), "-t SOA k8s.test").status, "REFUSED");
+}
+
+#[test]
+fn many_signals_do_no_harm() {
+    let mut served = served("");
+    for round in 0..10 {
+        served.hangup_with(&format!("[ttl]\npositive = {}\n", 30 + round));
+        assert_eq!(ask(served.process.address(), &format!("-t A {NGINX}")).status, "NOERROR");
+    }
+    served.until_ttl(&format!("-t A {NGINX}"), "39");
+    assert!(served.process.is_running());
+}
