@@ -125,36 +125,36 @@ impl<'a> Endpoints<'a> {
 
     /// Leaves one pod to each name where a pod was recreated: the old one's endpoint may linger in a slice
     /// that the controller has not rewritten yet, and one ordinal is never two pods.
+    ///
+    /// Before readiness is looked at: a new pod that is not ready yet has taken the name all the same.
     fn drop_predecessors(&mut self) {
-        type Key<'k> = (&'k str, bool, &'k str);
         #[derive(Default)]
         struct Pods<'k> {
-            newest: Option<(bool, &'k str)>,
+            any: Option<&'k str>,
             several: bool,
+            /// Of those that do not terminate, the one applied last.
+            newest: Option<&'k str>,
         }
-        let mut by_name: HashMap<Key<'_>, Pods<'_>> = HashMap::new();
+        fn key<'k>(place: &'k Place<'_>) -> Option<((&'k str, bool, &'k str), &'k str)> {
+            let pod = place.endpoint.pod.as_ref()?;
+            Some(((&*place.label, place.address.is_ipv6(), &*pod.name), &*pod.uid))
+        }
+        let mut by_name: HashMap<_, Pods<'_>> = HashMap::new();
         for place in &self.places {
-            let Some(pod) = &place.endpoint.pod else { continue };
-            let pods = by_name.entry((&*place.label, place.address.is_ipv6(), &*pod.name)).or_default();
-            let lives = !place.endpoint.terminating;
-            pods.several |= pods.newest.is_some_and(|(_, uid)| uid != &*pod.uid);
-            // Later in the order is newer, but one that terminates never replaces one that does not.
-            if pods.newest.is_none_or(|(other_lives, _)| lives || !other_lives) {
-                pods.newest = Some((lives, &pod.uid));
+            let Some((key, uid)) = key(place) else { continue };
+            let pods = by_name.entry(key).or_default();
+            pods.several |= pods.any.is_some_and(|other| other != uid);
+            pods.any = Some(uid);
+            if !place.endpoint.terminating {
+                pods.newest = Some(uid);
             }
         }
-        let keep: Vec<bool> = self
-            .places
-            .iter()
-            .map(|place| {
-                let Some(pod) = &place.endpoint.pod else { return true };
-                let pods = &by_name[&(&*place.label, place.address.is_ipv6(), &*pod.name)];
-                let is_newest = pods
-                    .newest
-                    .is_some_and(|(lives, uid)| uid == &*pod.uid && lives != place.endpoint.terminating);
-                !pods.several || is_newest
-            })
-            .collect();
+        let keep = |place: &Place<'_>| {
+            let Some((key, uid)) = key(place) else { return true };
+            let pods = by_name.get(&key).filter(|pods| pods.several);
+            pods.is_none_or(|pods| !place.endpoint.terminating && pods.newest == Some(uid))
+        };
+        let keep: Vec<bool> = self.places.iter().map(keep).collect();
         let mut keep = keep.into_iter();
         self.places.retain(|_| keep.next().unwrap_or(true));
     }

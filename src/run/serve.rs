@@ -259,8 +259,6 @@ impl Cluster {
         let old = &self.config;
         let fixed = [
             ("zone", old.zone != new.zone),
-            // The names of addresses were chosen by it, and are not encoded in what is compared.
-            ("ptr", old.ptr != new.ptr),
             ("listen", old.listen != new.listen),
             ("source.manifests", old.manifests != new.manifests),
             ("source.pod_cidr", old.source.pod_cidr != new.source.pod_cidr),
@@ -274,7 +272,6 @@ impl Cluster {
         let kept = self.config.clone();
         self.config = Config {
             zone: kept.zone,
-            ptr: kept.ptr,
             listen: kept.listen,
             manifests: kept.manifests,
             upstream: kept.upstream,

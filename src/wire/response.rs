@@ -76,19 +76,25 @@ impl<'b> Response<'b> {
     /// # Errors
     /// [`Full`].
     pub fn encoded_answer(&mut self, owner: usize, encoded: &[u8]) -> Result<(), Full> {
-        self.encoded(Section::Answer, owner, encoded)
+        self.encoded(Section::Answer, (&[], owner), encoded)
     }
 
-    /// The same in the additional section.
+    /// The same in the additional section; the owner is a label with its length octet, or nothing, in front of
+    /// the name at a place.
     ///
     /// # Errors
     /// [`Full`].
-    pub fn encoded_additional(&mut self, owner: usize, encoded: &[u8]) -> Result<(), Full> {
+    pub fn encoded_additional(&mut self, owner: (&[u8], usize), encoded: &[u8]) -> Result<(), Full> {
         self.encoded(Section::Additional, owner, encoded)
     }
 
-    fn encoded(&mut self, section: Section, owner: usize, encoded: &[u8]) -> Result<(), Full> {
-        self.put(&[&pointer(owner), encoded])?;
+    fn encoded(
+        &mut self,
+        section: Section,
+        (label, place): (&[u8], usize),
+        encoded: &[u8],
+    ) -> Result<(), Full> {
+        self.put(&[label, &pointer(place), encoded])?;
         self.counts[section as usize] += 1;
         Ok(())
     }

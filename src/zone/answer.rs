@@ -1,7 +1,7 @@
 //! Writes the answer to a question: what stands at the name, in the order and within the size asked for.
 
 use super::entry::{A_ENCODED, AAAA_ENCODED, Entry, SrvEntry, encode_a, encode_aaaa};
-use super::lookup::{Found, Node, Place, find, with_pointer};
+use super::lookup::{Found, Key, Node, Place, find, with_pointer};
 use super::order::{NO_HOST, Sequence, SetScratch};
 use super::settings::Prepared;
 use super::store::View;
@@ -121,7 +121,7 @@ impl<'w> Writer<'w, '_, '_> {
                 Found::Outside(_) => return done,
             };
             let Node::Alias(entry, alias) = node else {
-                match self.node(&node, name, query.rtype) {
+                match self.node(&node, name, place, query.rtype) {
                     Ok(true) => {}
                     Ok(false) => self.soa(name, place),
                     Err(Full) => self.response.truncated(),
@@ -155,14 +155,20 @@ impl<'w> Writer<'w, '_, '_> {
     }
 
     /// Writes what a name has of a type.
-    fn node(&mut self, node: &Node<'w>, name: &ParsedName, qtype: u16) -> Written {
+    fn node(&mut self, node: &Node<'w>, name: &ParsedName, place: Place, qtype: u16) -> Written {
+        let service = |owner: usize, entry: &'w Entry, key: &Key| Service {
+            entry,
+            name: name.labels(key.from, key.to),
+            place: owner + name.start(key.from),
+        };
+        let owner = self.owner;
         match node {
             Node::Apex => self.apex(qtype),
             Node::Empty | Node::Alias(..) => Ok(false),
             Node::Version => self.version(qtype),
             Node::Nameserver(index) => self.nameserver(*index, qtype),
             Node::Service(entry, key) => {
-                let service = Service { entry, name: name.labels(key.from, key.to) };
+                let service = service(owner, entry, key);
                 let written = self.addresses(entry, entry.service_a(), entry.service_aaaa(), qtype)?;
                 if written || !wants(qtype, rtype::SRV) {
                     return Ok(written);
@@ -170,11 +176,11 @@ impl<'w> Writer<'w, '_, '_> {
                 self.srv_set(service, entry.service_srv())
             }
             Node::ServicePort(entry, key, port) if wants(qtype, rtype::SRV) => {
-                let service = Service { entry, name: name.labels(key.from, key.to) };
+                let service = service(owner, entry, key);
                 self.srv_set(service, entry.port_srv(port))
             }
             Node::Host(entry, key, host) => {
-                let service = Service { entry, name: name.labels(key.from, key.to) };
+                let service = service(owner, entry, key);
                 let written = self.addresses(entry, entry.host_a(*host), entry.host_aaaa(*host), qtype)?;
                 if written || !wants(qtype, rtype::SRV) {
                     return Ok(written);
@@ -182,11 +188,13 @@ impl<'w> Writer<'w, '_, '_> {
                 self.srv_of_host(service, *host, entry.host_ports(*host).numbers.iter().copied())
             }
             Node::HostPort(entry, key, host) if wants(qtype, rtype::SRV) => {
-                let service = Service { entry, name: name.labels(key.from, key.to) };
+                let service = service(owner, entry, key);
                 let numbers = entry.host_ports(*host).numbers_of(name.label(0), name.label(1));
                 self.srv_of_host(service, *host, numbers)
             }
             Node::Pointer(address) if wants(qtype, rtype::PTR) => self.pointer(*address),
+            // An address may be a zone of its own.
+            Node::Pointer(_) if place.apex == 0 => self.apex(qtype),
             Node::Pod(address) => self.address(*address, qtype),
             Node::ServicePort(..) | Node::HostPort(..) | Node::Pointer(_) => Ok(false),
         }
@@ -236,7 +244,7 @@ impl<'w> Writer<'w, '_, '_> {
             let place = self.response.srv(self.owner, ttl, weight, record.port, &target)?;
             self.sets.remember(record.host(), place);
         }
-        self.glue(service.entry);
+        self.glue(service);
         Ok(true)
     }
 
@@ -254,25 +262,28 @@ impl<'w> Writer<'w, '_, '_> {
             let place = self.response.srv(self.owner, ttl, weight, port, &target)?;
             self.sets.remember(Some(host), place);
         }
-        self.glue(service.entry);
+        self.glue(service);
         Ok(!self.sets.targets.is_empty())
     }
 
     /// Adds the targets' addresses, whole sets only; what does not fit is left out without TC, for the client
     /// can ask for it.
-    fn glue(&mut self, entry: &Entry) {
+    fn glue(&mut self, service: Service<'_>) {
         self.sets.targets.sort_unstable();
         self.sets.targets.dedup_by_key(|(host, _)| *host);
         for &(host, place) in &self.sets.targets {
-            let place = place as usize;
-            if !Response::can_point_to(place) {
-                return;
-            }
-            let (a, aaaa) = match host {
-                NO_HOST => (entry.service_a(), entry.service_aaaa()),
-                host => (entry.host_a(host as usize), entry.host_aaaa(host as usize)),
+            let entry = service.entry;
+            let (label, a, aaaa) = match host {
+                NO_HOST => (&[][..], entry.service_a(), entry.service_aaaa()),
+                host => {
+                    let host = host as usize;
+                    (entry.host_label(host), entry.host_a(host), entry.host_aaaa(host))
+                }
             };
-            if glue_set(self.response, place, a).is_err() || glue_set(self.response, place, aaaa).is_err() {
+            let place = place as usize;
+            // A target too far back to be pointed to: its label, and the service's name in the question.
+            let owner = if Response::can_point_to(place) { (&[][..], place) } else { (label, service.place) };
+            if glue_set(self.response, owner, a).is_err() || glue_set(self.response, owner, aaaa).is_err() {
                 return;
             }
         }
@@ -351,8 +362,8 @@ impl<'w> Writer<'w, '_, '_> {
                         if server.within { (&*server.v4, &*server.v6) } else { Default::default() };
                     let mut a = v4.iter().map(|v4| encode_a(*v4, ttl));
                     let mut aaaa = v6.iter().map(|v6| encode_aaaa(*v6, ttl));
-                    a.try_for_each(|record| self.response.encoded_additional(place, &record))?;
-                    aaaa.try_for_each(|record| self.response.encoded_additional(place, &record))
+                    a.try_for_each(|record| self.response.encoded_additional((&[], place), &record))?;
+                    aaaa.try_for_each(|record| self.response.encoded_additional((&[], place), &record))
                 });
                 // Glue that does not fit is left out.
                 let (Ok(()) | Err(Full)) = glue;
@@ -388,12 +399,12 @@ pub(super) fn weight(records: usize) -> u16 {
 
 fn glue_set<const N: usize>(
     response: &mut Response<'_>,
-    place: usize,
+    owner: (&[u8], usize),
     records: &[[u8; N]],
 ) -> Result<(), Full> {
     let before = response.length();
     for (count, record) in (0_u16..).zip(records) {
-        if response.encoded_additional(place, record).is_err() {
+        if response.encoded_additional(owner, record).is_err() {
             response.rewind_additional(before, count);
             return Err(Full);
         }
@@ -406,6 +417,8 @@ fn glue_set<const N: usize>(
 struct Service<'a> {
     entry: &'a Entry,
     name: &'a [u8],
+    /// Where its name stands in the reply.
+    place: usize,
 }
 
 impl<'a> Service<'a> {

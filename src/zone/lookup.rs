@@ -143,7 +143,9 @@ fn in_service<'v>(entry: &'v Entry, name: &ParsedName, key: Key, place: Place) -
     match node {
         Some(node) => Found::Here(node, negative),
         None => {
-            let awaited = front > 0 && entry.expects(name.label(front - 1));
+            // Below a replica that is there, absence is plain absence.
+            let awaited = |label: &[u8]| entry.expects(label) && entry.host(label).is_none();
+            let awaited = front > 0 && awaited(name.label(front - 1));
             Found::Missing(if awaited { expected } else { negative })
         }
     }
@@ -182,10 +184,11 @@ fn below_pod<'v>(view: &View<'_>, name: &ParsedName, pod: usize, place: Place) -
     if namespace == 0 {
         return namespace_itself(view, label, place);
     }
-    let address = (namespace == 1).then(|| undashed(name.label(0))).flatten();
+    // A pod makes no namespace known: its object or a Service does.
+    let address = (namespace == 1 && view.knows_namespace(label)).then(|| undashed(name.label(0))).flatten();
     let exists = |address: IpAddr| match view.prepared.settings.pods {
         PodNames::Disabled => false,
-        PodNames::Insecure => view.knows_namespace(label),
+        PodNames::Insecure => true,
         PodNames::Verified => {
             let key = PodKey::new(label, address);
             view.shared.pods.pin().contains_key(key.as_ref())

@@ -68,7 +68,16 @@ impl Publisher {
 
     /// Replaces the settings. Times to live are encoded: the caller publishes every service again.
     pub fn set_settings(&mut self, settings: Settings) {
-        self.shared.prepared.store(Arc::new(Prepared::new(settings)));
+        let old = self.shared.prepared.load_full();
+        let new = Arc::new(Prepared::new(settings));
+        self.shared.prepared.store(Arc::clone(&new));
+        if old.settings.ptr != new.settings.ptr {
+            // Which names an address has is not encoded in what is compared: it is set right here.
+            for (key, entry) in &self.shared.services.pin() {
+                let names = |prepared: &Prepared| pointers(entry, key, prepared);
+                self.replace_pointers(&names(&old), &names(&new));
+            }
+        }
         self.advance_serial();
     }
 
@@ -119,11 +128,8 @@ impl Publisher {
         if old == entry.as_ref() {
             return false;
         }
-        let governing_only = prepared.settings.ptr == super::PtrNames::Governing;
         let names = |entry: Option<&Entry>| {
-            entry.map_or_else(BTreeSet::new, |entry| {
-                pointers(entry, &wire_key, &prepared.svc_zone, governing_only)
-            })
+            entry.map_or_else(BTreeSet::new, |entry| pointers(entry, &wire_key, &prepared))
         };
         let (before, after) = (names(old), names(entry.as_ref()));
         let exists = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.shape != Shape::Absent);
@@ -146,15 +152,22 @@ impl Publisher {
                 ..s
             });
         }
-        let addresses: BTreeSet<IpAddr> =
-            before.symmetric_difference(&after).map(|(address, _)| *address).collect();
-        for address in addresses {
-            let of = |names: &BTreeSet<(IpAddr, PointerName)>| -> Vec<PointerName> {
-                names.iter().filter(|(a, _)| *a == address).map(|(_, name)| name.clone()).collect()
-            };
-            self.pointer(address, &of(&before), of(&after));
-        }
+        self.replace_pointers(&before, &after);
         true
+    }
+
+    /// Replaces one service's share of the names of all its addresses.
+    fn replace_pointers(&self, before: &Names, after: &Names) {
+        let differing: BTreeSet<IpAddr> =
+            before.symmetric_difference(after).map(|(address, _)| *address).collect();
+        for address in differing {
+            let of = |names: &Names| -> Vec<PointerName> {
+                let from = (address, PointerName::least());
+                let own = names.range(from..).take_while(|(other, _)| *other == address);
+                own.map(|(_, name)| name.clone()).collect()
+            };
+            self.pointer(address, &of(before), of(after));
+        }
     }
 
     /// Replaces one service's share of an address's names.
@@ -209,13 +222,12 @@ pub(crate) fn wire_key(key: &ServiceKey) -> Key {
     wire.into()
 }
 
+/// The names of a service's addresses.
+type Names = BTreeSet<(IpAddr, PointerName)>;
+
 /// What the reverse names of a service's addresses say.
-fn pointers(
-    entry: &Entry,
-    key: &[u8],
-    svc_zone: &[u8],
-    governing_only: bool,
-) -> BTreeSet<(IpAddr, PointerName)> {
+fn pointers(entry: &Entry, key: &[u8], prepared: &Prepared) -> Names {
+    let governing_only = prepared.settings.ptr == super::PtrNames::Governing;
     let name = |host: Option<usize>| {
         let label = host.map_or(&[][..], |host| entry.host_label(host));
         let rank = match host {
@@ -223,7 +235,7 @@ fn pointers(
             Some(host) if entry.is_governing(host) => Rank::Governing,
             Some(_) => Rank::Other,
         };
-        PointerName { rank, name: [label, key, svc_zone].concat().into(), ttl: entry.ttl.positive }
+        PointerName { rank, name: [label, key, &prepared.svc_zone].concat().into(), ttl: entry.ttl.positive }
     };
     let all = entry.reverse().into_iter().map(|(address, host)| (address, name(host)));
     all.filter(|(_, name)| !governing_only || name.rank != Rank::Other).collect()

@@ -29,6 +29,13 @@ impl Pointer {
     }
 }
 
+impl PointerName {
+    /// Sorts before every name.
+    pub(crate) fn least() -> Self {
+        Self { rank: Rank::ClusterIp, name: Box::default(), ttl: 0 }
+    }
+}
+
 /// What makes one name of an address come before another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Rank {

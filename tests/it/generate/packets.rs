@@ -128,7 +128,8 @@ impl Mutator {
 
     /// An OPT record more, with options whose lengths may lie.
     fn add_opt(&mut self, packet: &mut Vec<u8>) {
-        let owner: &[u8] = *self.pick(&[&[0][..], &[0], &[0], &[1, b'x', 0], &[0xc0, 12]]);
+        let owners: [&[u8]; 5] = [&[0], &[0], &[0], &[1, b'x', 0], &[0xc0, 12]];
+        let owner = *self.pick(&owners);
         let (size, version) = (*self.pick(&EDGES), *self.pick(&[0, 0, 0, 1, 255]));
         let mut options = Vec::new();
         for _ in 0..self.below(4) {

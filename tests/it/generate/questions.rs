@@ -118,7 +118,7 @@ pub(crate) fn question_seed() -> impl Strategy<Value = QuestionSeed> {
 
 fn base() -> impl Strategy<Value = Base> {
     prop_oneof![
-        10 => any::<Index>().prop_map(Base::Owner),
+        16 => any::<Index>().prop_map(Base::Owner),
         8 => in_zone().prop_map(Base::InZone),
         4 => reverse().prop_map(|address| Base::Absolute(reverse_name(address).to_string())),
         1 => select(vec![

@@ -2,7 +2,7 @@
 
 use rollcall::model::{Object, Service, ServiceShape};
 
-use super::cluster::{current, known_namespaces, ready_hosts, replica_is_expected, services, undashed};
+use super::cluster::{known_namespaces, ready_hosts, replica_is_expected, services, undashed};
 use super::records::{everything, lone_apex, pointer_rank, prefix_apexes, service_name};
 use super::{Name, OracleSettings, Pods, Rdata, Record, qtype, rcode};
 

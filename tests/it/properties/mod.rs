@@ -117,7 +117,10 @@ impl Tally {
 
     fn has_everything(&self) {
         println!("{self:?}");
-        assert!(Self::KINDS.iter().all(|kind| self.0.contains_key(kind)), "a kind of answer was never asked for");
+        assert!(
+            Self::KINDS.iter().all(|kind| self.0.contains_key(kind)),
+            "a kind of answer was never asked for"
+        );
     }
 }
 
