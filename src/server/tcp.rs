@@ -1,5 +1,6 @@
 //! TCP (RFC 7766): several questions a connection, answered as they come; what a client may hold is bounded.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -222,42 +223,35 @@ impl Connection<'_> {
 
     /// Answers the whole messages of the input, as long as replies may wait.
     fn answer_input(&mut self) {
-        let mut at = 0;
-        while self.waiting.len() < self.shared.limits.pipelined {
-            let Some(&[high, low]) = self.input[at..].first_chunk::<PREFIX>() else { break };
-            let length = usize::from(u16::from_be_bytes([high, low]));
-            let Some(packet) = self.input.get(at + PREFIX..at + PREFIX + length) else { break };
-            at += PREFIX + length;
-            let start = self.output.len();
-            self.output.resize(start + PREFIX + usize::from(u16::MAX), 0);
-            let reply = self.responder.respond(packet, Transport::Tcp, &mut self.output[start + PREFIX..]);
-            let length = match reply {
-                Reply::Send(length) => length,
-                Reply::Silence => 0,
-                Reply::Chase { length, target, rtype, limit } => match &self.shared.upstream {
-                    None => length,
-                    Some(upstream) => {
-                        let partial = &self.output[start + PREFIX..start + PREFIX + length];
-                        let chase = Chase { partial: partial.into(), target, rtype, limit };
+        REPLY.with_borrow_mut(|reply| {
+            let mut at = 0;
+            while self.waiting.len() < self.shared.limits.pipelined {
+                let Some(&[high, low]) = self.input[at..].first_chunk::<PREFIX>() else { break };
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                let Some(packet) = self.input.get(at + PREFIX..at + PREFIX + length) else { break };
+                at += PREFIX + length;
+                match self.responder.respond(packet, Transport::Tcp, reply) {
+                    Reply::Send(length) => push(&mut self.output, &reply[..length]),
+                    Reply::Silence => {}
+                    Reply::Chase { length, target, rtype, limit } => {
+                        let Some(upstream) = &self.shared.upstream else { continue };
+                        let chase = Chase { partial: reply[..length].into(), target, rtype, limit };
                         let upstream = Arc::clone(upstream);
                         self.waiting.spawn(async move {
                             let _permit = upstream.permit().await;
                             upstream.complete(&chase).await
                         });
-                        0
                     }
-                },
-            };
-            if length == 0 {
-                self.output.truncate(start);
-            } else {
-                self.output.truncate(start + PREFIX + length);
-                let prefix = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
-                self.output[start..start + PREFIX].copy_from_slice(&prefix);
+                }
             }
-        }
-        self.input.drain(..at);
+            self.input.drain(..at);
+        });
     }
+}
+
+thread_local! {
+    /// Room for the largest reply: a thread's, for a connection's would be 64 KiB that mostly lie idle.
+    static REPLY: RefCell<Vec<u8>> = RefCell::new(vec![0; usize::from(u16::MAX)]);
 }
 
 fn push(output: &mut Vec<u8>, reply: &[u8]) {
