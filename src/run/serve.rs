@@ -82,9 +82,12 @@ async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> 
                     Ok(config) => cluster.reconfigure(config),
                     Err(error) => error!("the configuration is not taken over, the one before stays: {error:#}"),
                 }
-                cluster.reload().await;
             }
-            () = changed(&mut follower) => cluster.reload().await,
+            () = changed(&mut follower) => {}
+        }
+        tokio::select! {
+            () = terminate.received() => break,
+            () = cluster.reload() => {}
         }
     }
     let lameduck = cluster.config.lameduck;

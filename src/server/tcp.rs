@@ -36,6 +36,9 @@ pub struct TcpLimits {
 const DRAIN: Duration = Duration::from_secs(1);
 /// Octets read at one time.
 const READ: usize = 4096;
+/// Answers that are written before more are made: small questions have large answers, and a client that does
+/// not read must not hold many. One more may be added to it, of at most 64 KiB.
+const MOST_OUTPUT: usize = 16 << 10;
 /// A length in front of each message (RFC 1035, section 4.2.2).
 const PREFIX: usize = 2;
 
@@ -188,6 +191,11 @@ impl Connection<'_> {
                 // An idle connection holds no answer's room.
                 self.output.shrink_to(READ);
                 deadline = Instant::now() + idle;
+                // What had no room is answered before more is read.
+                self.answer_input();
+                if !self.output.is_empty() {
+                    continue;
+                }
             }
             if closed && self.waiting.is_empty() {
                 return Ok(());
@@ -225,7 +233,7 @@ impl Connection<'_> {
     fn answer_input(&mut self) {
         REPLY.with_borrow_mut(|reply| {
             let mut at = 0;
-            while self.waiting.len() < self.shared.limits.pipelined {
+            while self.waiting.len() < self.shared.limits.pipelined && self.output.len() < MOST_OUTPUT {
                 let Some(&[high, low]) = self.input[at..].first_chunk::<PREFIX>() else { break };
                 let length = usize::from(u16::from_be_bytes([high, low]));
                 let Some(packet) = self.input.get(at + PREFIX..at + PREFIX + length) else { break };

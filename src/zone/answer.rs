@@ -79,12 +79,11 @@ fn identity(view: &View<'_>, query: &Query, response: &mut Response<'_>) -> Opti
         return None;
     }
     let text = identity.as_bytes().get(..255).unwrap_or(identity.as_bytes());
-    #[allow(clippy::cast_possible_truncation)] // at most 255
-    let length = [text.len() as u8];
-    let written = response.encoded_answer(
-        QUESTION,
-        &[&[0, 16, 0, 3, 0, 0, 0, 0, 0, length[0] + 1][..], &length, text].concat(),
-    );
+    // One character-string: its length, and itself (RFC 1035, section 3.3).
+    let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+    let [high, low] = (u16::from(length) + 1).to_be_bytes();
+    let head = [0, 16, 0, 3, 0, 0, 0, 0, high, low, length];
+    let written = response.encoded_answer(QUESTION, &[&head, text].concat());
     if written.is_err() {
         response.truncated();
     }

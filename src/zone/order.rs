@@ -12,6 +12,8 @@ pub(crate) struct SetScratch {
     /// Where the next answer starts, by name and type: of this thread alone, for a counter that threads share
     /// is a contended cache line. Names that share a slot only rotate faster.
     turns: [u32; 256],
+    /// Where the first answers start: every TCP connection has a scratch of its own, and most ask once.
+    first: u32,
     shuffled: Vec<u32>,
     random: u64,
     /// SRV targets written so far: the host's index ([`NO_HOST`] is the service), and the place of its name.
@@ -25,11 +27,15 @@ const MOST_TARGETS: usize = 4096;
 
 impl Default for SetScratch {
     fn default() -> Self {
+        let random = RandomState::new().hash_one(0);
+        #[allow(clippy::cast_possible_truncation)] // any of its bits will do
+        let first = random as u32 >> 8;
         Self {
             turns: [0; 256],
+            first,
             shuffled: Vec::new(),
             // Never 0, where xorshift stays.
-            random: RandomState::new().hash_one(0) | 1,
+            random: random | 1,
             targets: Vec::new(),
         }
     }
@@ -66,7 +72,7 @@ impl SetScratch {
             Order::Ordinal => Sequence::From(0),
             Order::Rotate => {
                 let turn = &mut self.turns[slot & 255];
-                let start = *turn as usize % count;
+                let start = turn.wrapping_add(self.first) as usize % count;
                 *turn = turn.wrapping_add(1);
                 Sequence::From(start)
             }
@@ -116,8 +122,16 @@ mod tests {
     #[test]
     fn rotation_starts_one_further_each_time() {
         let mut scratch = SetScratch::default();
+        scratch.first = 0;
         let orders: Vec<_> = (0..4).map(|_| order(&mut scratch, Order::Rotate, 3)).collect();
         assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
+    }
+
+    #[test]
+    fn connections_that_ask_once_do_not_all_start_at_the_first_record() {
+        let starts: std::collections::HashSet<usize> =
+            (0..100).map(|_| order(&mut SetScratch::default(), Order::Rotate, 3)[0]).collect();
+        assert_eq!(starts.len(), 3);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) struct Pool<K> {
     taken: BTreeSet<IpAddr>,
     /// The offset that is tried next: an address that was given back is not the next one handed out.
     next: u128,
+    /// No address was left at the last look: none is looked for until some are given back.
+    full: bool,
 }
 
 /// The network's own address and the one that is the bridge's or the API server's by custom.
@@ -21,7 +23,7 @@ const FIRST: u128 = 2;
 
 impl<K: Hash + Eq + Clone> Pool<K> {
     pub(super) fn new(net: IpNet) -> Self {
-        Self { net: net.trunc(), by_owner: HashMap::new(), taken: BTreeSet::new(), next: FIRST }
+        Self { net: net.trunc(), by_owner: HashMap::new(), taken: BTreeSet::new(), next: FIRST, full: false }
     }
 
     /// Gives back the addresses of owners that are gone, and of those whose address is `reserved`: the input
@@ -29,6 +31,7 @@ impl<K: Hash + Eq + Clone> Pool<K> {
     pub(super) fn keep(&mut self, mut is_there: impl FnMut(&K) -> bool, reserved: &BTreeSet<IpAddr>) {
         self.by_owner.retain(|owner, address| is_there(owner) && !reserved.contains(address));
         self.taken = self.by_owner.values().copied().collect();
+        self.full = false;
     }
 
     /// The owner's address; None when the prefix has no more.
@@ -36,10 +39,13 @@ impl<K: Hash + Eq + Clone> Pool<K> {
         if let Some(address) = self.by_owner.get(owner) {
             return Some(*address);
         }
+        if self.full {
+            return None;
+        }
         let size = self.size();
         // Everything that can be in the way is counted: one more step finds a free one or there is none.
         let steps = u128::try_from(self.taken.len() + reserved.len()).unwrap_or(u128::MAX).saturating_add(1);
-        let room = size.checked_sub(FIRST).filter(|room| *room > 0)?;
+        let room = size.saturating_sub(FIRST);
         for _ in 0..steps.min(room) {
             let offset = self.next;
             self.next = if offset + 1 < size { offset + 1 } else { FIRST };
@@ -50,6 +56,7 @@ impl<K: Hash + Eq + Clone> Pool<K> {
                 return Some(address);
             }
         }
+        self.full = true;
         None
     }
 

@@ -1,7 +1,7 @@
 //! Which file holds what, and what of it was last good.
 
-use std::collections::BTreeMap;
-use std::collections::hash_map::{DefaultHasher, Entry, HashMap};
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -88,6 +88,12 @@ struct File {
     problems: Vec<Problem>,
 }
 
+impl File {
+    fn new(hash: u64, parsed: Parsed) -> Self {
+        Self { hash, problems: parsed.problems.clone(), good: parsed }
+    }
+}
+
 impl Manifests {
     /// Reads nothing yet.
     #[must_use]
@@ -104,8 +110,8 @@ impl Manifests {
 
     /// Reads what changed since the last load and makes the cluster of all of it.
     ///
-    /// A file that was good and now is not keeps its last good content; the first version of a file is taken
-    /// with its good documents.
+    /// A file that was good and now is not keeps its last good content; of one that never was, the good objects
+    /// of its versions are served.
     ///
     /// # Errors
     /// When the file or the folder itself cannot be read; what was loaded before is unchanged.
@@ -133,6 +139,10 @@ impl Manifests {
         };
         let failed = |source| SourceError::Read { path: path.clone(), source };
         if !path.is_dir() {
+            // A pipe (`--manifests <(kubectl get …)`) is read once, as standard input is.
+            if !self.files.is_empty() && path.exists() && !path.is_file() {
+                return Ok(vec![(path.clone(), Err(unchanged()))]);
+            }
             let file = std::fs::File::open(path).map_err(failed)?;
             return Ok(vec![(path.clone(), read_text(file, max))]);
         }
@@ -154,13 +164,8 @@ impl Manifests {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => {
                 let problem = Problem { file: Some(path.clone()), ..Problem::error(error.to_string()) };
-                let file = self.files.entry(path).or_insert_with(|| File {
-                    hash: 0,
-                    good: Parsed::default(),
-                    problems: Vec::new(),
-                });
-                file.hash = 0;
-                file.problems = vec![problem];
+                let file = self.files.entry(path).or_insert_with(|| File::new(0, Parsed::default()));
+                (file.hash, file.problems) = (0, vec![problem]);
                 return;
             }
         };
@@ -169,25 +174,36 @@ impl Manifests {
         if known.as_ref().is_some_and(|file| file.hash == hash) {
             return;
         }
-        let mut parsed = parse(&text, &path, progress);
-        let problems = std::mem::take(&mut parsed.problems);
-        parsed.problems = problems.clone();
-        match known {
-            Some(file) if parsed.has_errors() || (parsed.documents == 0 && file.good.documents > 0) => {
-                file.hash = hash;
-                file.problems = problems;
-                let kept = file.good.items.len();
-                let message = if parsed.documents == 0 {
-                    format!("is empty now: its last {kept} objects are kept; delete the file to remove them")
-                } else {
-                    format!("has errors now: its last good {kept} objects are kept")
-                };
-                file.problems.push(Problem { file: Some(path), ..Problem::error(message) });
-            }
-            _ => {
-                self.files.insert(path, File { hash, good: parsed, problems });
-            }
+        let parsed = parse(&text, &path, progress);
+        let Some(file) = known else {
+            self.files.insert(path, File::new(hash, parsed));
+            return;
+        };
+        let emptied = parsed.documents == 0 && !file.good.items.is_empty();
+        if !parsed.has_errors() && !emptied {
+            *file = File::new(hash, parsed);
+            return;
         }
+        let mut problems = parsed.problems.clone();
+        let message = if emptied {
+            let kept = file.good.items.len();
+            format!("is empty now: its last {kept} objects are kept; delete the file to remove them")
+        } else if file.good.has_errors() || file.good.documents == 0 {
+            // It never was good as a whole: what is good of both versions is served.
+            let mut merged = parsed;
+            let names: HashSet<_> = merged.items.iter().map(|located| owned(located.item.name())).collect();
+            let old = std::mem::take(&mut file.good.items);
+            merged
+                .items
+                .extend(old.into_iter().filter(|located| !names.contains(&owned(located.item.name()))));
+            file.good = merged;
+            "has errors: its good objects are served, and those of its last version that are not in it"
+                .to_owned()
+        } else {
+            format!("has errors now: its last good {} objects are kept", file.good.items.len())
+        };
+        problems.push(Problem { file: Some(path), ..Problem::error(message) });
+        (file.hash, file.problems) = (hash, problems);
     }
 
     /// The cluster that all files make together.
@@ -238,11 +254,15 @@ impl Item {
     }
 }
 
-/// Hidden files are none: editors and ConfigMap volumes keep theirs there.
-fn is_manifest(path: &Path) -> bool {
+fn owned((kind, namespace, name): (&str, &str, &str)) -> [String; 3] {
+    [kind.to_owned(), namespace.to_owned(), name.to_owned()]
+}
+
+/// Hidden files are none: editors and ConfigMap volumes keep theirs there. Nor are pipes: opening one waits.
+pub(super) fn is_manifest(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
     let known = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-    !hidden && known && !path.is_dir()
+    !hidden && known && path.is_file()
 }
 
 /// Stands for "as it was": standard input cannot be read twice.
@@ -350,6 +370,22 @@ mod tests {
         folder.write("a.yaml", &format!("{GOOD}---\n{}", BAD.replace("name: a", "name: b")));
         let (objects, said) = folder.loaded();
         assert_eq!((objects, said.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_file_that_never_was_good_takes_what_is_good_and_loses_nothing() {
+        let mut folder = Folder::new(mk_options());
+        let named = |name: &str, text: &str| text.replace("name: a", &format!("name: {name}"));
+        folder.write("a.yaml", &[named("x", GOOD), named("b", BAD)].join("---\n"));
+        assert_eq!(folder.loaded().0, 1);
+        folder.write("a.yaml", &[named("x", BAD), named("b", BAD), named("c", GOOD)].join("---\n"));
+        assert_eq!(folder.loaded().0, 2, "x of the first version, c of the second");
+        folder.write("a.yaml", &named("c", GOOD));
+        assert_eq!(folder.loaded(), (1, vec![]));
+        std::fs::write(folder.folder.path().join("d.yaml"), [0xff, 0xfe]).unwrap();
+        assert_eq!(folder.loaded().0, 1);
+        folder.write("d.yaml", &[named("d", GOOD), named("e", BAD)].join("---\n"));
+        assert_eq!(folder.loaded().0, 2);
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! sure: a watch dies with the folder it was set on, and does not see behind symbolic links.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
+
+use super::files::is_manifest;
 
 /// A change is told when nothing more came for this long …
 const QUIET: Duration = Duration::from_millis(100);
@@ -27,8 +29,8 @@ pub struct Follower {
     seen: Fingerprint,
 }
 
-/// What changes when a file or the files of a folder do. Links are followed.
-type Fingerprint = Vec<(PathBuf, Option<SystemTime>, u64, u64)>;
+/// What changes when a file or the manifests of a folder do: inode, time of change, size. Links are followed.
+type Fingerprint = Vec<(PathBuf, u64, Option<(i64, i64, u64)>)>;
 
 /// Follows a file or a folder, and says why when the system cannot tell of changes.
 #[must_use]
@@ -42,25 +44,26 @@ pub fn follow(path: &Path) -> (Follower, Option<notify::Error>) {
 }
 
 impl Follower {
-    /// Waits for the next change and for the quiet behind it.
+    /// Waits for the next change and for the quiet behind it. What is no manifest may change as it likes.
     pub async fn changed(&mut self) {
         loop {
-            tokio::select! {
-                Some(()) = self.changed_rx.recv() => {
-                    self.quiet().await;
-                    self.seen = fingerprint(&self.path);
-                    return;
-                }
-                () = sleep(LOOK) => {
-                    let now = fingerprint(&self.path);
-                    if now != self.seen {
-                        self.seen = now;
-                        // What no watch told of: it may be on a folder that is gone.
-                        let _ = self.watch();
-                        return;
-                    }
-                }
+            let told = tokio::select! {
+                Some(()) = self.changed_rx.recv() => true,
+                () = sleep(LOOK) => false,
+            };
+            if told {
+                self.quiet().await;
             }
+            let now = fingerprint(&self.path);
+            if now == self.seen {
+                continue;
+            }
+            self.seen = now;
+            if !told {
+                // What no watch told of: it may be on a folder that is gone.
+                let _ = self.watch();
+            }
+            return;
         }
     }
 
@@ -104,11 +107,13 @@ fn fingerprint(path: &Path) -> Fingerprint {
     use std::os::unix::fs::MetadataExt as _;
     let of = |path: PathBuf| {
         let metadata = path.metadata().ok()?;
-        Some((path, metadata.modified().ok(), metadata.len(), metadata.ino()))
+        // A folder's own times change with every file in it, manifest or not.
+        let changed = (!metadata.is_dir()).then(|| (metadata.ctime(), metadata.ctime_nsec(), metadata.len()));
+        Some((path, metadata.ino(), changed))
     };
-    let entries = path.read_dir().into_iter().flatten().flatten();
-    let mut all: Fingerprint =
-        entries.filter_map(|entry| of(entry.path())).chain(of(path.to_owned())).collect();
+    let entries = path.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let manifests = entries.filter(|entry| is_manifest(entry));
+    let mut all: Fingerprint = manifests.chain([path.to_owned()]).filter_map(of).collect();
     all.sort();
     all
 }
@@ -134,6 +139,24 @@ mod tests {
         std::fs::write(folder.join("a.yaml"), "").unwrap();
         assert!(told(&mut follower).await);
         std::fs::write(folder.join("b.yaml"), "").unwrap();
+        assert!(told(&mut follower).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_manifest_is_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.yaml"), "").unwrap();
+        let (mut follower, _) = follow(&folder.path().join("a.yaml"));
+        let noise = folder.path().join("other.log");
+        let wait = tokio::time::timeout(Duration::from_millis(600), follower.changed());
+        let write = async {
+            for line in 0..5 {
+                std::fs::write(&noise, line.to_string()).unwrap();
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::join!(wait, write).0.is_err());
+        std::fs::write(folder.path().join("a.yaml"), "x").unwrap();
         assert!(told(&mut follower).await);
     }
 
