@@ -58,7 +58,7 @@ pub const NUMBERS: &[Number] = &[
         "s",
         30,
         [1, 3600],
-        "How long a TCP connection may be silent, or leave a reply unread.",
+        "How long a TCP connection may be silent after its last reply, or leave a reply unread.",
     ),
     number(
         "limits.tcp_pipelined",
@@ -72,7 +72,7 @@ pub const NUMBERS: &[Number] = &[
         "",
         512,
         [1, 65535],
-        "Questions to the upstream at one time; over UDP more are answered SERVFAIL.",
+        "Questions to the upstream at one time, those answered from its cache not counted; more are answered SERVFAIL.",
     ),
     number(
         "limits.upstream_timeout",

@@ -237,12 +237,17 @@ impl Resolver {
         if texts.is_empty() {
             self.say("ns", "is empty: a zone has at least one name server");
         }
+        let mut seen = Vec::new();
         self.all("ns", texts, |text| {
             let (name, addresses) = text.split_once('=').unwrap_or((text, ""));
             let name = Name::from_text(name).map_err(|error| format!("`{name}` {error}"))?;
             if name.label_count() == 0 {
                 return Err(format!("`{text}` has no name"));
             }
+            if seen.contains(&name) {
+                return Err(format!("`{name}` is there twice"));
+            }
+            seen.push(name.clone());
             let addresses = addresses.split(',').filter(|a| !a.is_empty());
             let addresses: Vec<IpAddr> = addresses.map(parse).collect::<Result<_, _>>()?;
             if !addresses.is_empty() && !name.is_within(zone) {

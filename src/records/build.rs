@@ -1,11 +1,13 @@
 //! The records of one service.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::host::{OrderKey, Origin, label, order_key};
 use super::{Addresses, Expected, Host, PortRecords, Problem, ServiceRecords, Settings, Shape, Srv};
-use crate::model::{Endpoint, EndpointSlice, Port, Service, ServiceKey, ServiceShape, StatefulSet};
+use crate::model::{
+    Endpoint, EndpointSlice, Label, Port, Protocol, Service, ServiceKey, ServiceShape, StatefulSet,
+};
 use crate::wire::Name;
 
 /// Everything that one service's records are made of.
@@ -172,7 +174,7 @@ impl<'a> Endpoints<'a> {
 
         let mut at_service = HashSet::new();
         let mut host_of: HashMap<Box<str>, Option<usize>> = HashMap::new();
-        let mut at_host = HashSet::new();
+        let (mut at_host, mut at_host_port) = (HashSet::new(), HashSet::new());
         for (_, place) in keyed {
             if at_service.insert(place.address) {
                 records.addresses.push(place.address);
@@ -198,7 +200,7 @@ impl<'a> Endpoints<'a> {
                 host.addresses.push(place.address);
             }
             for port in place.ports {
-                if !host.ports.contains(port) {
+                if at_host_port.insert((index, port)) {
                     host.ports.push(port.clone());
                 }
             }
@@ -210,31 +212,26 @@ impl<'a> Endpoints<'a> {
     }
 }
 
-/// The SRV records at the service's name and at each `_port._protocol`, unique by port and target.
+/// The SRV records at the service's name and at each `_port._protocol`, unique by port and target. The ports
+/// are sorted by name: the same cluster gives the same bytes whatever came first.
 fn srv<'p>(ports: impl Iterator<Item = (Option<usize>, &'p Port)>) -> (Vec<Srv>, Vec<PortRecords>) {
-    let mut all = Vec::new();
-    let mut seen = HashSet::new();
-    let mut named: Vec<(PortRecords, HashSet<Srv>)> = Vec::new();
+    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+    let mut named: BTreeMap<_, (Vec<Srv>, HashSet<Srv>)> = BTreeMap::new();
     for (host, port) in ports {
         let srv = Srv { host, port: port.number };
         if seen.insert(srv) {
             all.push(srv);
         }
         let Some(name) = &port.name else { continue };
-        let same = |(p, _): &&mut (PortRecords, _)| p.name == *name && p.protocol == port.protocol;
-        match named.iter_mut().find(same) {
-            Some((records, seen)) => {
-                if seen.insert(srv) {
-                    records.srv.push(srv);
-                }
-            }
-            None => {
-                let records = PortRecords { name: name.clone(), protocol: port.protocol, srv: vec![srv] };
-                named.push((records, HashSet::from([srv])));
-            }
+        let (records, seen) = named.entry((name, port.protocol)).or_default();
+        if seen.insert(srv) {
+            records.push(srv);
         }
     }
-    // Sorted, for the same cluster to give the same bytes whatever came first.
-    named.sort_by(|(a, _), (b, _)| (&a.name, a.protocol).cmp(&(&b.name, b.protocol)));
-    (all, named.into_iter().map(|(records, _)| records).collect())
+    let named = named.into_iter().map(|((name, protocol), (srv, _)): ((&Label, Protocol), _)| PortRecords {
+        name: name.clone(),
+        protocol,
+        srv,
+    });
+    (all, named.collect())
 }

@@ -86,6 +86,11 @@ impl Driver {
         self.index.touch_all();
     }
 
+    /// Changes the rules of answering alone: no record depends on what differs.
+    pub fn set_zone_settings(&mut self, zone: crate::zone::Settings) {
+        self.publisher.set_settings(zone);
+    }
+
     /// The cluster as it is known.
     #[must_use]
     pub fn index(&self) -> &Index {

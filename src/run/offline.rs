@@ -31,8 +31,7 @@ pub fn load(config: &Config) -> anyhow::Result<Offline> {
     let manifests = config.manifests.as_deref().context(NO_SOURCE)?;
     let mut manifests = Manifests::new(Input::from(manifests), config.source.clone());
     let loaded = loading::load(&mut manifests)?;
-    let own =
-        own_addresses(config.listen.iter().map(std::net::SocketAddr::ip).filter(|ip| !ip.is_unspecified()));
+    let own = own_addresses(&config.listen)?;
     let (publisher, reader) = zone(for_zone(config, &own));
     let mut driver = Driver::new(publisher, for_records(config));
     driver.reset(loaded.objects);

@@ -13,7 +13,7 @@ use super::{Driver, hints, loading, offline};
 use crate::cluster::Kind;
 use crate::config::Config;
 use crate::server::{Listener, TcpServer, UdpServer, Upstream, bind};
-use crate::source::manifests::{Follower, Input, Loaded, Manifests, follow};
+use crate::source::manifests::{self, Follower, Input, Loaded, Manifests, follow};
 use crate::source::{Problem, Severity};
 use crate::zone::{Reader, zone};
 
@@ -35,51 +35,49 @@ pub fn serve(configure: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<(
 }
 
 async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<()> {
-    let manifests = config.manifests.clone().context(offline::NO_SOURCE)?;
+    let path = config.manifests.clone().context(offline::NO_SOURCE)?;
     // Before anything is printed: a script that waits for a line may send a signal right behind it.
     let mut terminate = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
 
     let listeners = bind_all(&config)?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
-    let mut own = Vec::new();
-    for listener in &listeners {
-        own.extend(listener.reachable().context("cannot list the machine's addresses")?);
-    }
-    let own = own_addresses(own);
+    let own = own_addresses(&addresses)?;
     let (publisher, reader) = zone(for_zone(&config, &own));
     let servers = Servers::start(&config, listeners, &reader)?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }
 
-    let input = Input::from(manifests.as_str());
+    let input = Input::from(path.as_str());
     // Followed before it is read: a change between the two is told, not lost.
     let mut follower = followed(&input);
     let mut cluster = Cluster {
-        manifests: Some(Manifests::new(input, config.source.clone())),
+        manifests: Some(Manifests::new(input.clone(), config.source.clone())),
+        input,
         driver: Driver::new(publisher, for_records(&config)),
         config,
         own,
     };
     tokio::select! {
-        loaded = cluster.load() => loaded?,
+        loaded = cluster.load(None) => loaded?,
         () = terminate.received() => return servers.stop().await,
     }
     cluster.driver.synchronised();
     say("ready");
     if let Some(address) = addresses.first() {
-        let lines = hints::dig_lines(&reader, reachable(*address));
+        let lines = hints::dig_lines(&reader, local(*address));
         lines.iter().for_each(|line| say(&format!("try: {line}")));
     }
 
     loop {
+        let mut config = None;
         tokio::select! {
             () = terminate.received() => break,
             _ = hangup.recv() => {
                 info!("SIGHUP: reading the configuration and the manifests again");
                 match configure() {
-                    Ok(config) => cluster.reconfigure(config),
+                    Ok(new) => config = Some(cluster.reloadable(new)),
                     Err(error) => error!("the configuration is not taken over, the one before stays: {error:#}"),
                 }
             }
@@ -87,7 +85,7 @@ async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> 
         }
         tokio::select! {
             () = terminate.received() => break,
-            () = cluster.reload() => {}
+            () = cluster.reload(config) => {}
         }
     }
     let lameduck = cluster.config.lameduck;
@@ -156,7 +154,8 @@ fn is_no_such_family(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-fn reachable(address: SocketAddr) -> SocketAddr {
+/// Where this machine reaches a bound address.
+fn local(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         ip if !ip.is_unspecified() => address,
         std::net::IpAddr::V4(_) => (std::net::Ipv4Addr::LOCALHOST, address.port()).into(),
@@ -213,7 +212,8 @@ async fn changed(follower: &mut Option<Follower>) {
 
 /// The source, and what it drives.
 struct Cluster {
-    /// None while a load has it.
+    input: Input,
+    /// None while a load has it, and behind one that panicked.
     manifests: Option<Manifests>,
     driver: Driver,
     config: Config,
@@ -221,16 +221,34 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Reads and publishes; on another thread, for a large file must not keep a signal waiting.
-    async fn load(&mut self) -> anyhow::Result<()> {
-        let mut manifests = self.manifests.take().context("a load is under way")?;
+    /// Reads, then takes over a new configuration if there is one, and publishes. On another thread, for a large
+    /// file must not keep a signal waiting.
+    async fn load(&mut self, new: Option<Config>) -> anyhow::Result<()> {
+        let options = |config: &Config| config.source.clone();
+        let manifests = self.manifests.take();
+        let mut manifests =
+            manifests.unwrap_or_else(|| Manifests::new(self.input.clone(), options(&self.config)));
+        manifests.set_options(options(new.as_ref().unwrap_or(&self.config)));
         let load = tokio::task::spawn_blocking(move || {
             let loaded = loading::load(&mut manifests);
             (manifests, loaded)
         });
         let (manifests, loaded) = load.await.context("the load ended in a panic")?;
         self.manifests = Some(manifests);
-        self.take(loaded?);
+        let loaded = loaded?;
+        let Some(new) = new else {
+            self.take(loaded);
+            return Ok(());
+        };
+        // While records come and go, only namespaces that both filters admit are answered: a name of another one
+        // is never denied for want of its records.
+        let mut between = for_zone(&new, &self.own);
+        between.namespaces =
+            common(self.config.source.namespaces.as_deref(), new.source.namespaces.as_deref());
+        self.driver.set_settings(for_records(&new), between);
+        self.config = new;
+        self.take(loaded);
+        self.driver.set_zone_settings(for_zone(&self.config, &self.own));
         Ok(())
     }
 
@@ -251,14 +269,14 @@ impl Cluster {
         );
     }
 
-    async fn reload(&mut self) {
-        if let Err(error) = self.load().await {
+    async fn reload(&mut self, new: Option<Config>) {
+        if let Err(error) = self.load(new).await {
             error!("the last known state stays: {error:#}");
         }
     }
 
-    /// Takes over what can change in a running server, and says what cannot.
-    fn reconfigure(&mut self, new: Config) {
+    /// What of a new configuration can be taken over by a running server; says what cannot.
+    fn reloadable(&self, new: Config) -> Config {
         let old = &self.config;
         let fixed = [
             ("zone", old.zone != new.zone),
@@ -272,21 +290,35 @@ impl Cluster {
         for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
             warn!("{key} changed: it is taken over at the next start");
         }
-        let kept = self.config.clone();
-        self.config = Config {
+        let kept = old.clone();
+        Config {
             zone: kept.zone,
             listen: kept.listen,
             manifests: kept.manifests,
+            source: manifests::Options {
+                pod_cidr: kept.source.pod_cidr,
+                service_cidr: kept.source.service_cidr,
+                ..new.source
+            },
             upstream: kept.upstream,
             upstream_limits: kept.upstream_limits,
             udp_threads: kept.udp_threads,
             tcp: kept.tcp,
             ..new
-        };
-        if let Some(manifests) = &mut self.manifests {
-            manifests.set_options(self.config.source.clone());
         }
-        self.driver.set_settings(for_records(&self.config), for_zone(&self.config, &self.own));
+    }
+}
+
+/// The namespaces that two filters admit; None is all.
+fn common(one: Option<&[String]>, other: Option<&[String]>) -> Option<Vec<Box<str>>> {
+    let boxed = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect();
+    match (one, other) {
+        (None, None) => None,
+        (Some(names), None) | (None, Some(names)) => Some(boxed(names)),
+        (Some(one), Some(other)) => {
+            let both = one.iter().filter(|name| other.contains(name));
+            Some(both.map(|name| name.as_str().into()).collect())
+        }
     }
 }
 

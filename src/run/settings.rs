@@ -1,8 +1,11 @@
 //! What the configuration says to each layer, in the layer's own words.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::Context as _;
 
 use crate::config::Config;
+use crate::server::reachable;
 use crate::{records, zone};
 
 /// To `records`.
@@ -37,14 +40,17 @@ pub(super) fn for_zone(config: &Config, own: &[IpAddr]) -> zone::Settings {
     }
 }
 
-/// The addresses that a name server of ours is reached at: those that are not loopback, or where there are only
-/// such ones, those (a demo on 127.0.0.1 is reached there and nowhere else).
-pub(super) fn own_addresses(reachable: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
-    let mut all: Vec<IpAddr> = reachable.into_iter().collect();
+/// The addresses that a name server of ours is reached at, of those that it listens on: those that are not
+/// loopback, or where there are only such ones, those (a demo on 127.0.0.1 is reached there and nowhere else).
+pub(super) fn own_addresses(listen: &[SocketAddr]) -> anyhow::Result<Vec<IpAddr>> {
+    let mut all = Vec::new();
+    for address in listen {
+        all.extend(reachable(*address).context("cannot list the machine's addresses")?);
+    }
     all.sort_unstable();
     all.dedup();
     let outside: Vec<IpAddr> = all.iter().copied().filter(|address| !address.is_loopback()).collect();
-    if outside.is_empty() { all } else { outside }
+    Ok(if outside.is_empty() { all } else { outside })
 }
 
 #[cfg(test)]
@@ -54,9 +60,11 @@ mod tests {
     #[test]
     fn loopback_only_where_there_is_nothing_else() {
         let own = |texts: &[&str]| -> Vec<String> {
-            own_addresses(texts.iter().map(|t| t.parse().unwrap())).iter().map(ToString::to_string).collect()
+            let listen: Vec<SocketAddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            own_addresses(&listen).unwrap().iter().map(ToString::to_string).collect()
         };
-        assert_eq!(own(&["127.0.0.1", "10.0.0.1", "::1", "10.0.0.1"]), ["10.0.0.1"]);
-        assert_eq!(own(&["::1", "127.0.0.1"]), ["127.0.0.1", "::1"]);
+        assert_eq!(own(&["127.0.0.1:53", "10.0.0.1:53", "[::1]:53", "10.0.0.1:5300"]), ["10.0.0.1"]);
+        assert_eq!(own(&["[::1]:53", "127.0.0.1:53"]), ["127.0.0.1", "::1"]);
+        assert!(!own(&["0.0.0.0:53"]).is_empty(), "a machine has an address, if only its loopback");
     }
 }

@@ -10,7 +10,7 @@ use super::udp::WAIT;
 
 /// Waiting connections that the kernel keeps; more are refused by it.
 const BACKLOG: i32 = 1024;
-/// With port 0 the port that UDP was given may be taken for TCP: another one is tried.
+/// With port 0 the port that TCP was given may be taken for UDP: another one is tried.
 const PORT_TRIES: usize = 16;
 
 /// One address, bound for UDP and TCP.
@@ -44,7 +44,7 @@ pub fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Listener, BindErr
     let mut tries = 1;
     loop {
         match bind_once(address, udp_sockets) {
-            Err(error) if address.port() == 0 && error.transport == "tcp" && tries < PORT_TRIES => tries += 1,
+            Err(error) if address.port() == 0 && error.transport == "udp" && tries < PORT_TRIES => tries += 1,
             result => return result,
         }
     }
@@ -52,14 +52,12 @@ pub fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Listener, BindErr
 
 fn bind_once(address: SocketAddr, udp_sockets: usize) -> Result<Listener, BindError> {
     let failed = |transport| move |source| BindError { address, transport, source };
-    let first = udp(address).map_err(failed("udp"))?;
-    let bound = first.local_addr().map_err(failed("udp"))?;
-    let mut all = vec![first];
-    for _ in 1..udp_sockets.max(1) {
-        all.push(udp(bound).map_err(failed("udp"))?);
-    }
-    let tcp = tcp(bound).map_err(failed("tcp"))?;
-    Ok(Listener { address: bound, udp: all, tcp })
+    // TCP first: it is not shared, so a second server started by mistake ends here, before the kernel gives it
+    // packets that are the first one's.
+    let tcp = tcp(address).map_err(failed("tcp"))?;
+    let bound = tcp.local_addr().map_err(failed("tcp"))?;
+    let udp: Result<Vec<_>, _> = (0..udp_sockets.max(1)).map(|_| udp(bound).map_err(failed("udp"))).collect();
+    Ok(Listener { address: bound, udp: udp?, tcp })
 }
 
 fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
@@ -91,21 +89,19 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-impl Listener {
-    /// The addresses that clients reach it at: its own, or for a wildcard those of the machine.
-    ///
-    /// # Errors
-    /// When the machine's addresses cannot be listed.
-    pub fn reachable(&self) -> io::Result<Vec<IpAddr>> {
-        if !self.address.ip().is_unspecified() {
-            return Ok(vec![self.address.ip()]);
-        }
-        let same_family = |ip: &IpAddr| ip.is_ipv6() == self.address.is_ipv6();
-        let link_local = |ip: &IpAddr| match ip {
-            IpAddr::V4(v4) => v4.is_link_local(),
-            IpAddr::V6(v6) => v6.is_unicast_link_local(),
-        };
-        let all = if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip());
-        Ok(all.filter(|ip| same_family(ip) && !link_local(ip)).collect())
+/// The addresses that clients reach a bound address at: itself, or for a wildcard those of the machine.
+///
+/// # Errors
+/// When the machine's addresses cannot be listed.
+pub fn reachable(address: SocketAddr) -> io::Result<Vec<IpAddr>> {
+    if !address.ip().is_unspecified() {
+        return Ok(vec![address.ip()]);
     }
+    let same_family = |ip: &IpAddr| ip.is_ipv6() == address.is_ipv6();
+    let link_local = |ip: &IpAddr| match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let all = if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip());
+    Ok(all.filter(|ip| same_family(ip) && !link_local(ip)).collect())
 }

@@ -9,7 +9,7 @@ mod tcp;
 mod udp;
 mod upstream;
 
-pub use listen::{BindError, Listener, bind};
+pub use listen::{BindError, Listener, bind, reachable};
 pub use responder::{Pinned, Reply, Responder, Transport};
 pub use tcp::{TcpLimits, TcpServer};
 pub use udp::UdpServer;

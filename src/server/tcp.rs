@@ -242,13 +242,13 @@ impl Connection<'_> {
                     Reply::Send(length) => push(&mut self.output, &reply[..length]),
                     Reply::Silence => {}
                     Reply::Chase { length, target, rtype, limit } => {
-                        let Some(upstream) = &self.shared.upstream else { continue };
+                        let Some(upstream) = &self.shared.upstream else {
+                            push(&mut self.output, &reply[..length]);
+                            continue;
+                        };
                         let chase = Chase { partial: reply[..length].into(), target, rtype, limit };
                         let upstream = Arc::clone(upstream);
-                        self.waiting.spawn(async move {
-                            let _permit = upstream.permit().await;
-                            upstream.complete(&chase).await
-                        });
+                        self.waiting.spawn(async move { upstream.complete(&chase).await });
                     }
                 }
             }

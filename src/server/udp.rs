@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
+use tokio::task::JoinSet;
+use tracing::{debug, error, warn};
 
 use super::Upstream;
 use super::responder::{Pinned, Reply, Responder, Transport};
@@ -23,6 +25,7 @@ pub(super) const WAIT: Duration = Duration::from_millis(200);
 pub struct UdpServer {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    parked: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// A reply that waits for the upstream.
@@ -44,23 +47,25 @@ impl UdpServer {
         upstream: Option<Arc<Upstream>>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let parked_tx = upstream.map(|upstream| {
-            // As many as the upstream may have in flight: what waits longer than that is refused at once.
-            let (parked_tx, parked_rx) = mpsc::channel(upstream.limits().in_flight);
-            tokio::spawn(finish_parked(parked_rx, upstream));
-            parked_tx
-        });
+        let (parked_tx, parked) = upstream
+            .map(|upstream| {
+                // As many as the upstream may have in flight: what finds no room is answered SERVFAIL.
+                let (parked_tx, parked_rx) = mpsc::channel(upstream.limits().in_flight);
+                (parked_tx, tokio::spawn(finish_parked(parked_rx, upstream)))
+            })
+            .unzip();
         let threads = sockets.into_iter().enumerate().map(|(index, socket)| {
             let worker = Worker {
                 socket: Arc::new(socket),
                 responder: Responder::reserved(reader.clone()),
+                reader: reader.clone(),
                 parked_tx: parked_tx.clone(),
                 stop: Arc::clone(&stop),
             };
             std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || worker.run())
         });
         let threads = threads.collect::<io::Result<_>>()?;
-        Ok(Self { stop, threads })
+        Ok(Self { stop, threads, parked })
     }
 
     /// Answers what has arrived, and ends.
@@ -71,18 +76,32 @@ impl UdpServer {
                 warn!("a UDP thread had panicked");
             }
         }
+        // What waits for the upstream now is not waited for: its client asks another server.
+        if let Some(parked) = self.parked {
+            parked.abort();
+        }
     }
 }
 
 struct Worker {
     socket: Arc<UdpSocket>,
     responder: Responder,
+    reader: Reader,
     parked_tx: Option<mpsc::Sender<Box<Parked>>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Worker {
+    /// A thread that panicked begins anew without the packets of that moment: the others must not wait for a
+    /// restart, and a server that is mute over UDP must not look well.
     fn run(mut self) {
+        while std::panic::catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+            error!("a UDP thread panicked, which is a defect; it goes on with the next packets");
+            self.responder = Responder::reserved(self.reader.clone());
+        }
+    }
+
+    fn serve(&mut self) {
         let mut batch = Batch::new();
         let mut failures = 0_u32;
         let mut last = None;
@@ -159,12 +178,13 @@ fn respond(
 }
 
 async fn finish_parked(mut parked_rx: mpsc::Receiver<Box<Parked>>, upstream: Arc<Upstream>) {
+    // Dropped with this task, and so ended with it.
+    let mut waiting = JoinSet::new();
     while let Some(parked) = parked_rx.recv().await {
-        let permit = upstream.permit().await;
+        while waiting.try_join_next().is_some() {}
         let upstream = Arc::clone(&upstream);
-        tokio::spawn(async move {
+        waiting.spawn(async move {
             let mut reply = upstream.complete(&parked.chase).await;
-            drop(permit);
             if let Err(error) = parked.envelope.send(&parked.socket, &mut reply) {
                 debug!(%error, "a reply could not be sent");
             }

@@ -13,7 +13,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::{NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use crate::wire::{Name, ede, rcode};
@@ -36,7 +36,7 @@ pub struct UpstreamLimits {
 pub struct Upstream {
     pool: NameServerPool<TokioRuntimeProvider>,
     cache: ResponseCache,
-    permits: Arc<Semaphore>,
+    permits: Semaphore,
     limits: UpstreamLimits,
     zone: ProtoName,
 }
@@ -80,23 +80,17 @@ impl Upstream {
         let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
         let zone =
             ProtoName::from_str(&zone.to_string()).map_err(|error| UpstreamError::Resolver(error.into()))?;
-        Ok(Self { pool, cache, permits: Arc::new(Semaphore::new(limits.in_flight)), limits, zone })
+        Ok(Self { pool, cache, permits: Semaphore::new(limits.in_flight), limits, zone })
     }
 
     pub(super) fn limits(&self) -> UpstreamLimits {
         self.limits
     }
 
-    /// Waits until one more question may be in flight.
-    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        // Never closed: None does not happen, and would only lift the bound.
-        Arc::clone(&self.permits).acquire_owned().await.ok()
-    }
-
-    /// Adds what the upstream says; SERVFAIL when it says nothing within the bound.
+    /// Adds what the upstream says; SERVFAIL when it says nothing within the bound, or when as many questions as
+    /// may be are in flight. What is remembered waits for nothing.
     pub(super) async fn complete(&self, chase: &Chase) -> Vec<u8> {
-        let answer = tokio::time::timeout(self.limits.timeout, self.lookup(chase)).await;
-        let completed = match answer {
+        let said = match tokio::time::timeout(self.limits.timeout, self.lookup(chase)).await {
             Ok(Ok(said)) => complete(chase, said),
             Ok(Err(error)) => {
                 debug!(%error, target = %chase.target, "the upstream failed");
@@ -104,7 +98,7 @@ impl Upstream {
             }
             Err(_) => None,
         };
-        completed.unwrap_or_else(|| {
+        said.unwrap_or_else(|| {
             let mut out = vec![0; usize::from(super::responder::UDP_PAYLOAD)];
             let length = fail(chase, &mut out);
             out.truncate(length);
@@ -119,6 +113,8 @@ impl Upstream {
         let answer = match self.cache.get(&query, Instant::now()) {
             Some(kept) => kept,
             None => {
+                // Never waited for: behind a dead upstream the others would wait with it.
+                let _permit = self.permits.try_acquire().map_err(|_| NetError::Busy)?;
                 let mut options = DnsRequestOptions::default();
                 options.recursion_desired = true;
                 options.use_edns = true;
@@ -183,18 +179,30 @@ fn complete(chase: &Chase, said: Said) -> Option<Vec<u8>> {
     let mut message = Message::from_vec(&chase.partial).ok()?;
     // AA stays: it is about the first name of the answer, which is ours (RFC 1035, section 4.1.1).
     message.metadata.response_code = said.code;
+    let own = message.answers.len();
     message.answers.extend(said.answers);
     message.authorities.extend(said.soa);
-    loop {
-        let octets = message.to_vec().ok()?;
-        if octets.len() <= chase.limit {
-            return Some(octets);
-        }
-        message.metadata.truncation = true;
-        if message.authorities.pop().is_none() {
-            message.answers.pop()?;
+    let fitting = |message: &Message| message.to_vec().ok().filter(|octets| octets.len() <= chase.limit);
+    if let Some(octets) = fitting(&message) {
+        return Some(octets);
+    }
+    message.metadata.truncation = true;
+    message.authorities.clear();
+    // The most records that fit, by halves: each try writes a message, and a large one has thousands.
+    let all = std::mem::take(&mut message.answers);
+    let (mut best, mut low, mut high) = (None, own, all.len());
+    while low <= high {
+        let count = low + (high - low) / 2;
+        message.answers = all[..count].to_vec();
+        match fitting(&message) {
+            Some(octets) => {
+                best = Some(octets);
+                low = count + 1;
+            }
+            None => high = count.checked_sub(1)?,
         }
     }
+    best
 }
 
 /// SERVFAIL to the question of a chase, with the sentence for clients with EDNS.

@@ -55,7 +55,7 @@ pub fn answer(view: &View<'_>, query: &Query, response: &mut Response<'_>, scrat
     if let Found::Outside(why) = found {
         return Outcome::Done(rcode::REFUSED, Some((ede::NOT_AUTHORITATIVE, why)));
     }
-    if !view.is_synchronised() {
+    if !view.synchronised {
         return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, "the cluster is not known yet")));
     }
     response.authoritative();
@@ -343,7 +343,7 @@ impl<'w> Writer<'w, '_, '_> {
         let ttl = prepared.settings.ttl.positive;
         match qtype {
             rtype::SOA | rtype::ANY => {
-                let serial = self.view.serial().to_be_bytes();
+                let serial = self.view.serial.to_be_bytes();
                 let data: [&[u8]; 3] = [&prepared.soa_names, &serial, &prepared.soa_times];
                 self.response.answer(self.owner, rtype::SOA, u32::from(ttl), &data).map(|_| true)
             }
@@ -376,7 +376,7 @@ impl<'w> Writer<'w, '_, '_> {
     /// section 5).
     fn soa(&mut self, name: &ParsedName, place: Place) {
         let prepared = &self.view.prepared;
-        let serial = self.view.serial().to_be_bytes();
+        let serial = self.view.serial.to_be_bytes();
         let data: [&[u8]; 3] = [&prepared.soa_names, &serial, &prepared.soa_times];
         let apex = self.owner + name.start(place.apex);
         if self.response.authority(apex, rtype::SOA, u32::from(place.negative), &data).is_err() {

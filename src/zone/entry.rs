@@ -267,7 +267,8 @@ impl Entry {
     }
 
     pub(crate) fn port(&self, name: &[u8], protocol: &[u8]) -> Option<&NamedPort> {
-        self.ports.iter().find(|port| &*port.name == name && port.protocol == protocol)
+        let of_name = by_name(&self.ports, name, |port| &port.name);
+        of_name.iter().find(|port| port.protocol == protocol)
     }
 
     pub(crate) fn port_srv(&self, port: &NamedPort) -> &[SrvEntry] {
@@ -296,6 +297,13 @@ impl Entry {
         }
         reverse
     }
+}
+
+/// The items of a name, among items that are sorted by it: a service may have thousands of ports.
+fn by_name<'s, T>(sorted: &'s [T], name: &[u8], key: impl Fn(&T) -> &[u8]) -> &'s [T] {
+    let start = sorted.partition_point(|item| key(item) < name);
+    let count = sorted[start..].partition_point(|item| key(item) == name);
+    &sorted[start..start + count]
 }
 
 fn hash(label: &[u8]) -> usize {
@@ -355,10 +363,8 @@ impl PortSet {
         name: &'s [u8],
         protocol: &'s [u8],
     ) -> impl Iterator<Item = u16> + Clone + 's {
-        self.named
-            .iter()
-            .filter(move |(n, p, _)| &**n == name && *p == protocol)
-            .map(|(_, _, number)| *number)
+        let of_name = by_name(&self.named, name, |(name, _, _)| name);
+        of_name.iter().filter(move |(_, p, _)| *p == protocol).map(|(_, _, number)| *number)
     }
 
     pub(crate) fn names_protocol(&self, protocol: &[u8]) -> bool {

@@ -66,7 +66,7 @@ impl<W: Write> Printer<'_, W> {
             data.push_str(&format!("{names} "));
             rest = &rest[length..];
         }
-        data.push_str(&self.view.serial().to_string());
+        data.push_str(&self.view.serial.to_string());
         for time in self.prepared.soa_times.chunks_exact(4) {
             let time = time.iter().fold(0_u32, |time, octet| time << 8 | u32::from(*octet));
             data.push_str(&format!(" {time}"));

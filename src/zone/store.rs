@@ -86,7 +86,11 @@ impl Reader {
     /// A view that is kept keeps replaced records in memory: take a new one for each batch.
     #[must_use]
     pub fn view(&self) -> View<'_> {
+        // Before the maps: what a view denies was not there when its serial was the newest.
+        let (synchronised, serial) = (self.is_synchronised(), self.serial());
         View {
+            synchronised,
+            serial,
             services: self.shared.services.pin(),
             prepared: self.shared.prepared.load(),
             shared: &self.shared,
@@ -108,20 +112,14 @@ impl Reader {
 
 /// The zone, pinned.
 pub struct View<'z> {
+    pub(crate) synchronised: bool,
+    pub(crate) serial: u32,
     pub(crate) services: HashMapRef<'z, Key, Entry, RandomState, LocalGuard<'z>>,
     pub(crate) prepared: arc_swap::Guard<Arc<Prepared>>,
     pub(crate) shared: &'z Shared,
 }
 
 impl View<'_> {
-    pub(crate) fn is_synchronised(&self) -> bool {
-        self.shared.synchronised.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn serial(&self) -> u32 {
-        self.shared.serial.load(Ordering::Acquire)
-    }
-
     pub(crate) fn knows_namespace(&self, label: &[u8]) -> bool {
         let named_by_filter = self.prepared.namespaces.as_ref().is_some_and(|names| names.contains(label));
         named_by_filter || self.shared.namespaces.pin().contains_key(label)

@@ -9,6 +9,7 @@
 )]
 
 mod arrows;
+mod behaviour;
 mod cases;
 mod docs;
 mod generate;

@@ -102,10 +102,10 @@ impl Manifests {
         Self { input, options, files: BTreeMap::new(), player }
     }
 
-    /// Changes the filters and limits of the next load; prefixes stay, for addresses were given from them.
+    /// Changes the filters and limits of the next load. The prefixes are those of the start: addresses were given
+    /// from them.
     pub fn set_options(&mut self, options: Options) {
-        let Options { pod_cidr, service_cidr, .. } = &self.options;
-        self.options = Options { pod_cidr: pod_cidr.clone(), service_cidr: service_cidr.clone(), ..options };
+        self.options = options;
     }
 
     /// Reads what changed since the last load and makes the cluster of all of it.

@@ -133,6 +133,10 @@ pub(super) fn item(value: Value) -> Read {
             })
         }
         ("", "Pod") => Item::Pod(pod(typed(value, &named)?).map_err(bad)?),
+        ("", "Endpoints") if !from_server => {
+            let message = "is not read: give the addresses as an EndpointSlice (discovery.k8s.io/v1)";
+            return Ok((None, vec![Problem::note(message).of(&named)]));
+        }
         ("apps", "Deployment" | "DaemonSet" | "ReplicaSet") if !from_server => {
             let namespace = if namespace.is_empty() { "default" } else { &namespace };
             let namespace = Label::new(namespace).map_err(|error| {

@@ -53,12 +53,17 @@ impl Player {
         let mut members: Vec<Member<'_>> =
             input.pods.iter().filter_map(|pod| member(pod, &mut problems)).collect();
         self.members(&input, &reserved, options, &mut members, &mut problems);
+        let mut by_namespace: HashMap<&Label, Vec<&Member<'_>>> = HashMap::new();
+        for member in &members {
+            by_namespace.entry(member.namespace).or_default().push(member);
+        }
         let primary_v6 = self.services.first().is_some_and(Pool::is_v6);
         for item in &input.services {
             let service = self.service(item, &reserved, primary_v6, &mut problems);
             let has_slices = input.sliced.contains(&service.key);
             let families = item.families.of(&service, primary_v6);
-            objects.extend(slices(item, &members, has_slices, families).map(Object::EndpointSlice));
+            let of_namespace = by_namespace.get(&service.key.namespace).map_or(&[][..], Vec::as_slice);
+            objects.extend(slices(item, of_namespace, has_slices, families).map(Object::EndpointSlice));
             objects.push(Object::Service(service));
         }
         objects.extend(members.into_iter().filter(|member| !member.addresses.is_empty()).map(|member| {
@@ -222,20 +227,19 @@ impl Families {
     }
 }
 
-/// The slices that the EndpointSlice controller would make of the pods that a Service selects. Pods that are
+/// The slices that the EndpointSlice controller would make of the pods of its namespace that a Service selects. Pods that are
 /// in the input count only where it holds no slices: a controller was there already.
 fn slices<'i>(
     item: &'i ServiceItem,
-    members: &[Member<'i>],
+    members: &[&Member<'i>],
     has_slices: bool,
     families: Vec<bool>,
 ) -> impl Iterator<Item = EndpointSlice> {
     let key = &item.service.key;
     let external = matches!(item.service.shape, ServiceShape::External(_));
-    let selected = |member: &&Member<'_>| {
+    let selected = |member: &&&Member<'_>| {
         !item.selector.is_empty()
             && !external
-            && *member.namespace == key.namespace
             && (member.played || !has_slices)
             && item.selector.iter().all(|(name, value)| member.labels.get(name) == Some(value))
     };
@@ -277,8 +281,8 @@ struct Input<'i> {
     pods: Vec<&'i PodItem>,
     /// Services that have slices in the input.
     sliced: HashSet<ServiceKey>,
-    /// Pods that are there or that an endpoint points at: `name-ordinal`, by namespace.
-    known_pods: HashMap<&'i Label, HashSet<&'i str>>,
+    /// What stands before the ordinal in the names of pods that are there or that an endpoint points at.
+    known_sets: HashSet<(&'i Label, &'i str)>,
     unplayed: Vec<(&'i str, &'i Label, &'i str)>,
     /// Objects that are as they are.
     rest: Vec<Object>,
@@ -291,7 +295,7 @@ impl<'i> Input<'i> {
             sets: Vec::new(),
             pods: Vec::new(),
             sliced: HashSet::new(),
-            known_pods: HashMap::new(),
+            known_sets: HashSet::new(),
             unplayed: Vec::new(),
             rest: Vec::new(),
         };
@@ -313,16 +317,17 @@ impl<'i> Input<'i> {
                 }
                 Item::Slice(slice) if wanted(&slice.service.namespace) => {
                     input.sliced.insert(slice.service.clone());
-                    let known = input.known_pods.entry(&slice.service.namespace).or_default();
                     for endpoint in &slice.endpoints {
-                        known.extend(endpoint.pod.as_ref().map(|pod| &*pod.name));
-                        known.extend(endpoint.hostname.as_ref().map(Label::as_str));
+                        let pod = endpoint.pod.as_ref().map(|pod| &*pod.name);
+                        let names = pod.into_iter().chain(endpoint.hostname.as_ref().map(Label::as_str));
+                        let sets = names.filter_map(set_of).map(|set| (&slice.service.namespace, set));
+                        input.known_sets.extend(sets);
                     }
                     input.rest.push(Object::EndpointSlice(slice.clone()));
                 }
                 Item::Set(item) if wanted(&item.set.namespace) => input.sets.push(item),
                 Item::Pod(pod) if wanted(&pod.namespace) => {
-                    input.known_pods.entry(&pod.namespace).or_default().insert(&pod.name);
+                    input.known_sets.extend(set_of(&pod.name).map(|set| (&pod.namespace, set)));
                     input.pods.push(pod);
                 }
                 Item::Unplayed { kind, namespace, name } if wanted(namespace) => {
@@ -336,13 +341,7 @@ impl<'i> Input<'i> {
 
     /// Whether the input holds a pod of the set, or an endpoint that points at one.
     fn has_pods(&self, item: &SetItem) -> bool {
-        let set = &item.set;
-        self.known_pods.get(&set.namespace).is_some_and(|known| {
-            known.iter().any(|name| {
-                let ordinal = name.strip_prefix(&*set.name).and_then(|rest| rest.strip_prefix('-'));
-                ordinal.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
-            })
-        })
+        self.known_sets.contains(&(&item.set.namespace, &*item.set.name))
     }
 
     /// Every address that the input gives to something.
@@ -360,4 +359,10 @@ impl<'i> Input<'i> {
         });
         of_services.chain(of_pods).chain(of_slices.flatten()).copied().collect()
     }
+}
+
+/// `web` of `web-0`.
+fn set_of(pod: &str) -> Option<&str> {
+    let (set, ordinal) = pod.rsplit_once('-')?;
+    (!ordinal.is_empty() && ordinal.bytes().all(|b| b.is_ascii_digit())).then_some(set)
 }

@@ -109,13 +109,25 @@ fn yaml(document: &Document<'_>, parsed: &mut Parsed, progress: &Progress) {
     match result {
         Ok(()) => content.finish(parsed),
         Err(error) => {
-            let mut problem = Problem::error(one_line(&error.without_snippet().to_string()));
+            let mut problem = Problem::error(without_place(&one_line(&error.without_snippet().to_string())));
             problem.document = Some(parsed.documents);
             problem.line = error.location().map(|location| location.line() + document.line);
             // What stood before the error in a List is good: each item is a document of its own there.
             content.keep_items(parsed);
             parsed.problems.push(problem);
         }
+    }
+}
+
+/// The parser counts the lines of the document; the problem says that of the file.
+fn without_place(text: &str) -> String {
+    match text.rsplit_once(" at line ") {
+        Some((before, place)) => {
+            let column = place.split_once("column ").map_or("", |(_, column)| column);
+            let digits = column.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+            format!("{before}{}{digits}", if digits.is_empty() { "" } else { ", in column " })
+        }
+        None => text.to_owned(),
     }
 }
 
@@ -158,11 +170,18 @@ fn json(text: &str, parsed: &mut Parsed, progress: &Progress) {
     }
 }
 
+/// An item of a List.
+enum Pending {
+    Read(Read),
+    /// Of a typed list whose own kind comes behind its items.
+    Untyped(Value),
+}
+
 /// What a document holds: fields, and where it is a List the items, already made slim.
 struct Content<'p> {
     fields: Map<String, Value>,
     /// None while no `items` were met.
-    items: Option<Vec<Read>>,
+    items: Option<Vec<Pending>>,
     other: Option<Value>,
     progress: &'p Progress,
 }
@@ -178,13 +197,20 @@ impl<'p> Content<'p> {
         Some((self.fields.get("apiVersion")?.clone(), kind.into()))
     }
 
-    fn add_item(&mut self, mut value: Value) {
+    /// Gives an item of a typed list the kind that it goes without.
+    fn complete(&self, value: &mut Value) {
         if let (Some(fields), Some((version, kind))) = (value.as_object_mut(), self.item_type()) {
             fields.entry("apiVersion").or_insert(version);
             fields.entry("kind").or_insert(kind);
         }
+    }
+
+    fn add_item(&mut self, mut value: Value) {
+        self.complete(&mut value);
         self.progress.objects.fetch_add(1, Ordering::Relaxed);
-        self.items.get_or_insert_default().push(item(value));
+        let untyped = value.get("kind").is_none() && !self.fields.contains_key("kind");
+        let pending = if untyped { Pending::Untyped(value) } else { Pending::Read(item(value)) };
+        self.items.get_or_insert_default().push(pending);
     }
 
     fn finish(mut self, parsed: &mut Parsed) {
@@ -204,8 +230,15 @@ impl<'p> Content<'p> {
     }
 
     fn keep_items(&mut self, parsed: &mut Parsed) {
-        for (place, item) in (1..).zip(self.items.take().unwrap_or_default()) {
-            keep(item, parsed, Some(place));
+        for (place, pending) in (1..).zip(self.items.take().unwrap_or_default()) {
+            let read = match pending {
+                Pending::Read(read) => read,
+                Pending::Untyped(mut value) => {
+                    self.complete(&mut value);
+                    item(value)
+                }
+            };
+            keep(read, parsed, Some(place));
         }
     }
 }
@@ -347,6 +380,7 @@ mod tests {
             format!(r#"{{"apiVersion":"v1","items":[{item},{item}],"kind":"List"}}"#),
             format!("apiVersion: v1\nitems:\n- {item}\n- {item}\nkind: List\n"),
             format!(r#"{{"kind":"ServiceList","apiVersion":"v1","items":[{bare},{bare}]}}"#),
+            format!(r#"{{"apiVersion":"v1","items":[{bare},{bare}],"kind":"ServiceList"}}"#),
             format!("{item}\n{item}"),
         ] {
             let parsed = parsed(&text);

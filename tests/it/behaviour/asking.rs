@@ -56,7 +56,9 @@ pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, Stri
     loop {
         match look() {
             Ok(seen) => return seen,
-            Err(last) if Instant::now() > deadline => panic!("not within {PATIENCE:?}: {what}; the last: {last}"),
+            Err(last) if Instant::now() > deadline => {
+                panic!("not within {PATIENCE:?}: {what}; the last: {last}")
+            }
             Err(_) => thread::sleep(STEP),
         }
     }

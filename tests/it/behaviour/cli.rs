@@ -29,13 +29,18 @@ fn every_help_names_its_flags() {
             assert_eq!((finished.code, finished.err.as_str()), (0, ""), "{command}");
             let flags = own.iter().filter(|flag| help == "--help" || flag.starts_with("--"));
             for flag in flags {
-                assert!(finished.out.contains(flag), "{command} {help} does not say {flag}:\n{}", finished.out);
+                assert!(
+                    finished.out.contains(flag),
+                    "{command} {help} does not say {flag}:\n{}",
+                    finished.out
+                );
             }
         }
         // No flag goes without a word about it.
         let long = run(&[command, "--help"]).out;
         let lines: Vec<&str> = long.lines().collect();
-        for (index, flag) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("--")) {
+        for (index, flag) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("--"))
+        {
             let about = lines.get(index + 1).map_or("", |line| line.trim());
             assert!(!about.is_empty() || flag.trim().contains("  "), "{command}: {flag} is not explained");
         }
@@ -53,7 +58,9 @@ fn completions_know_every_subcommand_and_flag() {
     for shell in ["bash", "zsh", "fish"] {
         let finished = run(&["completions", shell]);
         assert_eq!((finished.code, finished.err.as_str()), (0, ""), "{shell}");
-        for word in ["serve", "check", "records", "completions", "man", "manifests", "reverse", "label-selector"] {
+        for word in
+            ["serve", "check", "records", "completions", "man", "manifests", "reverse", "label-selector"]
+        {
             assert!(finished.out.contains(word), "{shell}: {word}");
         }
     }
@@ -70,7 +77,10 @@ fn the_manual_is_printed_and_written() {
     assert_eq!(finished.code, 0, "{}", finished.err);
     for page in ["rollcall", "rollcall-serve", "rollcall-check", "rollcall-records"] {
         let written = std::fs::read_to_string(folder.path().join(format!("{page}.1"))).unwrap();
-        assert!(written.contains(".TH") && written.contains("config") || page == "rollcall", "{page}: {written}");
+        assert!(
+            written.contains(".TH") && written.contains("config") || page == "rollcall",
+            "{page}: {written}"
+        );
     }
     let missing = run(&["man", "--dir", text(&folder.path().join("missing"))]);
     assert_eq!(missing.code, 1);

@@ -59,9 +59,11 @@ fn a_number_out_of_range_says_the_range() {
 #[test]
 fn an_unknown_key_is_an_error_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
-    for (toml, key, line) in
-        [("zones = 'a'\n", "zones", "line 1"), ("[ttl]\npositiv = 3\n", "positiv", "line 2"), ("[limit]\n", "limit", "line 1")]
-    {
+    for (toml, key, line) in [
+        ("zones = 'a'\n", "zones", "line 1"),
+        ("[ttl]\npositiv = 3\n", "positiv", "line 2"),
+        ("[limit]\n", "limit", "line 1"),
+    ] {
         let finished = check(folder.path(), toml);
         assert_eq!(finished.code, 1, "{toml}");
         for word in ["rollcall.toml", key, line] {
@@ -74,7 +76,11 @@ fn an_unknown_key_is_an_error_with_its_line() {
 fn a_configuration_that_cannot_be_read_is_named() {
     let finished = run(&["check", "--config", "not-there.toml"]);
     assert_eq!(finished.code, 1);
-    assert!(finished.err.contains("not-there.toml") && finished.err.contains("No such file"), "{}", finished.err);
+    assert!(
+        finished.err.contains("not-there.toml") && finished.err.contains("No such file"),
+        "{}",
+        finished.err
+    );
 }
 
 #[test]
@@ -109,7 +115,8 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let (config, manifests) = (folder.path().join("rollcall.toml"), folder.path().join("web.yaml"));
     std::fs::write(&manifests, nginx(1)).unwrap();
-    std::fs::write(&config, "zone = 'file.test'\n[ttl]\npositive = 11\n[source]\nmanifests = 'web.yaml'\n").unwrap();
+    std::fs::write(&config, "zone = 'file.test'\n[ttl]\npositive = 11\n[source]\nmanifests = 'web.yaml'\n")
+        .unwrap();
     let from_file = ["records", "--config", text(&config)];
     let with_flag = ["records", "--config", text(&config), "--zone", "flag.test"];
     assert_eq!(printed_ttl(&from_file, &[]), "11");
@@ -148,7 +155,11 @@ fn listen_of_the_command_line_replaces_that_of_the_file() {
 fn a_wrong_value_in_the_environment_names_its_variable() {
     let finished = run_with(rollcall(&["check"]).envs([("ROLLCALL_TTL_POSITIVE", "5s")]), "");
     assert_eq!(finished.code, 1);
-    assert!(finished.err.contains("ROLLCALL_TTL_POSITIVE") && finished.err.contains("5s"), "{}", finished.err);
+    assert!(
+        finished.err.contains("ROLLCALL_TTL_POSITIVE") && finished.err.contains("5s"),
+        "{}",
+        finished.err
+    );
     let finished = run_with(rollcall(&["check"]).envs([("ROLLCALL_TTL_POSITIVE", "3601")]), "");
     assert_eq!(finished.code, 1);
     assert!(finished.err.contains("ttl.positive"), "{}", finished.err);

@@ -21,7 +21,8 @@ fn served() -> (tempfile::TempDir, PathBuf, Process) {
 
 /// The nginx manifests with a Service whose second port is none.
 fn bad() -> String {
-    let spec = "{clusterIP: None, selector: {app: nginx}, ports: [{name: web, port: 80}, {name: x, port: 0}]}";
+    let spec =
+        "{clusterIP: None, selector: {app: nginx}, ports: [{name: web, port: 80}, {name: x, port: 0}]}";
     let whole = nginx(5);
     let (_, set) = whole.split_once("---\n").unwrap();
     documents(&[service_with("nginx", spec), set.to_owned()])
@@ -174,7 +175,8 @@ fn cluster_ips_that_were_given_are_kept() {
 }
 
 fn follows_a_single_file(argument: &str, path: &Path, folder: &Path) {
-    let mut command = super::process::rollcall(&["serve", "--listen", "127.0.0.1:0", "--manifests", argument]);
+    let mut command =
+        super::process::rollcall(&["serve", "--listen", "127.0.0.1:0", "--manifests", argument]);
     let mut process = Process::spawn(command.current_dir(folder), std::process::Stdio::null());
     process.wait_for_line("ready", |line| line == "ready");
     let server = process.address();

@@ -11,7 +11,8 @@ const DB: &str = "db.default.svc.cluster.local";
 
 /// Points a symlink elsewhere in one step, as kubelet and git-sync do.
 fn point(link: &Path, target: &str) {
-    let beside = link.with_extension("tmp");
+    let mut beside = link.as_os_str().to_owned();
+    beside.push("_tmp");
     symlink(target, &beside).unwrap();
     std::fs::rename(&beside, link).unwrap();
 }

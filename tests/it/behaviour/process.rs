@@ -98,7 +98,8 @@ impl Process {
 
     /// `serve` on a free port of 127.0.0.1 with these arguments, ready.
     pub(super) fn serve(args: &[&str]) -> Self {
-        let args: Vec<&str> = ["serve", "--listen", "127.0.0.1:0"].into_iter().chain(args.iter().copied()).collect();
+        let args: Vec<&str> =
+            ["serve", "--listen", "127.0.0.1:0"].into_iter().chain(args.iter().copied()).collect();
         let mut process = Self::spawn(&mut rollcall(&args), Stdio::null());
         process.wait_for_line("ready", |line| line == "ready");
         process
@@ -107,9 +108,11 @@ impl Process {
     /// `serve` behind `2>&1 | grep -m1 ready`: once it is ready nobody reads its standard error, and the pipe is
     /// closed.
     pub(super) fn serve_deaf(args: &[&str]) -> Self {
-        let args: Vec<&str> = ["serve", "--listen", "127.0.0.1:0"].into_iter().chain(args.iter().copied()).collect();
+        let args: Vec<&str> =
+            ["serve", "--listen", "127.0.0.1:0"].into_iter().chain(args.iter().copied()).collect();
         let mut command = rollcall(&args);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut process = Self { child, lines: channel().1, printed: Vec::new(), addresses: Vec::new() };
         for line in stderr.lines().map_while(Result::ok) {

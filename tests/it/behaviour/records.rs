@@ -17,7 +17,10 @@ fn cluster(folder: &Path) -> (PathBuf, PathBuf) {
     let manifests = folder.join("web.yaml");
     let all = [
         nginx(3),
-        service_with("front", "{selector: {app: nginx}, ipFamilyPolicy: PreferDualStack, ports: [{name: http, port: 80}, {name: https, port: 443}]}"),
+        service_with(
+            "front",
+            "{selector: {app: nginx}, ipFamilyPolicy: PreferDualStack, ports: [{name: http, port: 80}, {name: https, port: 443}]}",
+        ),
         service_with("plain", "{clusterIP: 10.96.7.7, ports: [{port: 80}]}"),
         service_with("down", "{clusterIP: None, ports: [{name: web, port: 80}]}"),
         external("ext", "www.example.org"),
@@ -26,7 +29,8 @@ fn cluster(folder: &Path) -> (PathBuf, PathBuf) {
     ];
     std::fs::write(&manifests, documents(&all)).unwrap();
     let config = folder.join("rollcall.toml");
-    std::fs::write(&config, "ns = ['ns.dns.cluster.local=10.96.0.10,fd00::10']\n[ttl]\npositive = 7\n").unwrap();
+    std::fs::write(&config, "ns = ['ns.dns.cluster.local=10.96.0.10,fd00::10']\n[ttl]\npositive = 7\n")
+        .unwrap();
     (manifests, config)
 }
 
@@ -79,14 +83,36 @@ fn every_printed_record_is_answered_and_nothing_else() {
     let process = Process::serve(&source);
     let server = process.address();
     assert_served(server, &printed);
-    for owner in ["cluster.local.", "dns-version.cluster.local.", "ns.dns.cluster.local.", "ext.default.svc.cluster.local."] {
+    for owner in [
+        "cluster.local.",
+        "dns-version.cluster.local.",
+        "ns.dns.cluster.local.",
+        "ext.default.svc.cluster.local.",
+    ] {
         assert!(printed.keys().any(|(printed, _)| printed == owner), "{owner} is not printed");
     }
 
     // Names that one might ask for beside those that are printed: asked, answered only if printed.
-    let services = ["nginx.default", "front.default", "plain.default", "down.default", "ext.default", "db.shop", "none.shop"];
+    let services = [
+        "nginx.default",
+        "front.default",
+        "plain.default",
+        "down.default",
+        "ext.default",
+        "db.shop",
+        "none.shop",
+    ];
     let hosts = ["", "web-0.", "web-2.", "web-3.", "db-0.", "db-2.", "10-9-0-1.", "10-9-0-2.", "10-244-0-2."];
-    let ports = ["", "_web._tcp.", "_http._tcp.", "_https._tcp.", "_sql._tcp.", "_sql._udp.", "_web._udp.", "sql.tcp."];
+    let ports = [
+        "",
+        "_web._tcp.",
+        "_http._tcp.",
+        "_https._tcp.",
+        "_sql._tcp.",
+        "_sql._udp.",
+        "_web._udp.",
+        "sql.tcp.",
+    ];
     for service in services {
         for host in hosts {
             for port in ports {
@@ -95,7 +121,12 @@ fn every_printed_record_is_answered_and_nothing_else() {
                     let reply = ask(server, &format!("+tcp -t {rtype} {owner}"));
                     let is_printed = printed.contains_key(&(owner.clone(), rtype.into()))
                         || printed.contains_key(&(owner.clone(), "CNAME".into()));
-                    assert_eq!(!reply.sections[0].is_empty(), is_printed, "{owner} {rtype}: {:?}", reply.lines());
+                    assert_eq!(
+                        !reply.sections[0].is_empty(),
+                        is_printed,
+                        "{owner} {rtype}: {:?}",
+                        reply.lines()
+                    );
                 }
             }
         }
@@ -107,7 +138,8 @@ fn the_targets_of_what_is_printed_are_printed() {
     let folder = tempfile::tempdir().unwrap();
     let (manifests, config) = cluster(folder.path());
     let printed = printed(&["records", "--manifests", text(&manifests), "--config", text(&config)]);
-    for ((owner, rtype), records) in printed.iter().filter(|((_, rtype), _)| rtype == "SRV" || rtype == "NS") {
+    for ((owner, rtype), records) in printed.iter().filter(|((_, rtype), _)| rtype == "SRV" || rtype == "NS")
+    {
         for record in records {
             let target = record.split(' ').next_back().unwrap();
             let has = |rtype: &str| printed.contains_key(&(target.to_owned(), rtype.into()));
@@ -138,7 +170,10 @@ fn the_reverse_zones_are_answered_as_printed() {
     }
     let count = |rtype: &str| {
         let of_type = forward.iter().filter(|((_, t), _)| t == rtype).map(|(_, records)| records);
-        of_type.flatten().filter_map(|record| record.split(' ').next_back().map(str::to_owned)).collect::<BTreeSet<_>>()
+        of_type
+            .flatten()
+            .filter_map(|record| record.split(' ').next_back().map(str::to_owned))
+            .collect::<BTreeSet<_>>()
     };
     // Without the name server's two.
     let addresses = count("A").len() + count("AAAA").len() - 2;
@@ -153,7 +188,11 @@ fn the_zone_and_the_filters_hold_for_the_print() {
     let finished = run(&args);
     assert_eq!(finished.code, 0, "{}", finished.err);
     assert!(finished.out.lines().all(|line| line.contains("k8s.test.")), "{}", finished.out);
-    assert!(finished.out.contains("db.shop.svc.k8s.test.") && !finished.out.contains("nginx"), "{}", finished.out);
+    assert!(
+        finished.out.contains("db.shop.svc.k8s.test.") && !finished.out.contains("nginx"),
+        "{}",
+        finished.out
+    );
 }
 
 #[test]
@@ -177,6 +216,10 @@ fn problems_of_the_input_go_to_standard_error() {
     std::fs::write(&path, documents(&[nginx(1), service_with("bad", "{clusterIP: x}")])).unwrap();
     let finished = run(&["records", "--manifests", text(&path)]);
     assert_eq!(finished.code, 0);
-    assert!(finished.err.contains("document 3") && finished.err.contains("spec.clusterIP"), "{}", finished.err);
+    assert!(
+        finished.err.contains("document 3") && finished.err.contains("spec.clusterIP"),
+        "{}",
+        finished.err
+    );
     assert!(sets(finished.out.lines()).keys().any(|(owner, _)| owner.starts_with("web-0.")));
 }

@@ -15,7 +15,8 @@ fn served(toml: &str) -> Reloaded {
     std::fs::write(folder.path().join("web.yaml"), nginx(2)).unwrap();
     let config = folder.path().join("rollcall.toml");
     std::fs::write(&config, toml).unwrap();
-    let process = Process::serve(&["--config", text(&config), "--manifests", text(&folder.path().join("web.yaml"))]);
+    let process =
+        Process::serve(&["--config", text(&config), "--manifests", text(&folder.path().join("web.yaml"))]);
     Reloaded { folder, process }
 }
 

@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 fn served(replicas: u32, toml: &str) -> (tempfile::TempDir, Process) {
     let folder = tempfile::tempdir().unwrap();
-    let [manifests, config]: [PathBuf; 2] = ["web.yaml", "rollcall.toml"].map(|name| folder.path().join(name));
+    let [manifests, config]: [PathBuf; 2] =
+        ["web.yaml", "rollcall.toml"].map(|name| folder.path().join(name));
     std::fs::write(&manifests, nginx(replicas)).unwrap();
     std::fs::write(&config, toml).unwrap();
     let process = Process::serve(&["--manifests", text(&manifests), "--config", text(&config)]);

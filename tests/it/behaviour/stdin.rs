@@ -18,10 +18,15 @@ fn forms() -> [(&'static str, String); 5] {
         ("JSON documents", format!("{JSON_SERVICE}\n{JSON_SET}\n")),
         (
             "a List in JSON, as kubectl prints it",
-            format!(r#"{{"apiVersion":"v1","items":[{JSON_SERVICE},{JSON_SET}],"kind":"List","metadata":{{"resourceVersion":""}}}}"#),
+            format!(
+                r#"{{"apiVersion":"v1","items":[{JSON_SERVICE},{JSON_SET}],"kind":"List","metadata":{{"resourceVersion":""}}}}"#
+            ),
         ),
         ("a List in YAML", format!("apiVersion: v1\nitems:\n- {JSON_SERVICE}\n- {JSON_SET}\nkind: List\n")),
-        ("a List in YAML with a byte order mark", format!("\u{feff}apiVersion: v1\nkind: List\nitems:\n- {JSON_SERVICE}\n- {JSON_SET}\n")),
+        (
+            "a List in YAML with a byte order mark",
+            format!("\u{feff}apiVersion: v1\nkind: List\nitems:\n- {JSON_SERVICE}\n- {JSON_SET}\n"),
+        ),
     ]
 }
 
@@ -31,7 +36,11 @@ fn check_and_records_read_every_form() {
     for (form, input) in forms() {
         let check = run_with(&mut rollcall(&["check", "--manifests", "-"]), &input);
         assert_eq!((check.code, check.err.as_str()), (0, ""), "{form}: {}", check.out);
-        assert!(check.out.contains("1 Services") && check.out.contains("1 StatefulSets"), "{form}: {}", check.out);
+        assert!(
+            check.out.contains("1 Services") && check.out.contains("1 StatefulSets"),
+            "{form}: {}",
+            check.out
+        );
 
         let records = run_with(&mut rollcall(&["records", "--manifests", "-"]), &input);
         assert_eq!((records.code, records.err.as_str()), (0, ""), "{form}");
@@ -57,9 +66,16 @@ fn serve_reads_every_form_and_goes_on_when_it_ends() {
 
 #[test]
 fn problems_of_standard_input_are_named_by_a_dash() {
-    let finished = run_with(&mut rollcall(&["check", "--manifests", "-"]), "apiVersion: v1\nkind: Service\nmetadata: {name: UP}\n");
+    let finished = run_with(
+        &mut rollcall(&["check", "--manifests", "-"]),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: UP}\n",
+    );
     assert_eq!(finished.code, 1);
-    assert!(finished.out.contains("error: -: document 1: Service default/UP: metadata.name"), "{}", finished.out);
+    assert!(
+        finished.out.contains("error: -: document 1: Service default/UP: metadata.name"),
+        "{}",
+        finished.out
+    );
 }
 
 #[test]

@@ -18,7 +18,8 @@ fn limited(replicas: u32, limits: &str) -> (tempfile::TempDir, Server) {
     let (manifests, config) = (folder.path().join("web.yaml"), folder.path().join("rollcall.toml"));
     std::fs::write(&manifests, nginx(replicas)).unwrap();
     std::fs::write(&config, format!("[limits]\n{limits}\n")).unwrap();
-    let args = ["serve", "--listen", "127.0.0.1:0", "--config", text(&config), "--manifests", text(&manifests)];
+    let args =
+        ["serve", "--listen", "127.0.0.1:0", "--config", text(&config), "--manifests", text(&manifests)];
     (folder, Server::start(&args).unwrap())
 }
 
@@ -65,7 +66,6 @@ fn a_silent_connection_is_closed_and_one_that_asks_is_kept() {
 #[test]
 fn an_octet_a_moment_does_not_keep_a_connection() {
     let (_folder, server) = limited(2, "tcp_idle = 1");
-    let mut connection = Connection::open(server.addresses()[0]);
     let start = Instant::now();
     let mut slow = TcpStream::connect(server.addresses()[0]).unwrap();
     // 200 ms each: the question would take 8 s.
@@ -76,7 +76,6 @@ fn an_octet_a_moment_does_not_keep_a_connection() {
         thread::sleep(Duration::from_millis(200));
     }
     assert!(start.elapsed() < Duration::from_secs(5), "still open after {:?}", start.elapsed());
-    assert!(connection.is_closed());
 }
 
 #[test]
