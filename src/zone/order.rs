@@ -121,8 +121,7 @@ mod tests {
 
     #[test]
     fn rotation_starts_one_further_each_time() {
-        let mut scratch = SetScratch::default();
-        scratch.first = 0;
+        let mut scratch = SetScratch { first: 0, ..SetScratch::default() };
         let orders: Vec<_> = (0..4).map(|_| order(&mut scratch, Order::Rotate, 3)).collect();
         assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
     }

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs each fuzz target so many seconds: one line a target, exit 1 when one crashed. What the fuzzer learns stays
+# under the target folder; corpus/ holds the seeds, artifacts/ what crashed.
+# Usage: tests/fuzz/run.sh SECONDS [TARGET…]     (nightly Rust; CARGO_TARGET_DIR moves the build)
+set -euo pipefail
+cd "$(dirname "$0")"
+seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET…]}
+shift
+case $seconds in '' | *[!0-9]*) echo "SECONDS is a whole number, not '$seconds'" >&2; exit 2 ;; esac
+targets=("$@")
+[ $# -gt 0 ] || targets=(name manifests respond)
+
+command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+build=${CARGO_TARGET_DIR:-$PWD/target}
+# Built before the clock runs, and once for all.
+cargo +nightly fuzz build --fuzz-dir . --target-dir "$build"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+failed=0
+for target in "${targets[@]}"; do
+  learnt=$build/corpus/$target
+  mkdir -p "$learnt"
+  code=0
+  # A hang counts as a crash: -timeout is seconds an input. The bound over all of it is for a fuzzer that hangs.
+  timeout --kill-after=10 $((seconds + 120)) \
+    cargo +nightly fuzz run --fuzz-dir . --target-dir "$build" "$target" "$learnt" "corpus/$target" -- \
+    -max_total_time="$seconds" -timeout=10 -rss_limit_mb=3072 -print_final_stats=1 >"$log" 2>&1 || code=$?
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
+  covered=$(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2 || true)
+  if [ "$code" -eq 0 ]; then
+    printf '%-10s %s inputs in %s s, %s edges covered, no crash\n' "$target" "${runs:-?}" "$seconds" "${covered:-?}"
+  else
+    failed=1
+    crash=$(sed -n 's/.*Test unit written to //p' "$log" | tail -1)
+    printf '%-10s CRASHED (exit %d): %s\n' "$target" "$code" "${crash:-no artifact}"
+    grep -m1 -A3 'panicked at\|ERROR: ' "$log" || tail -n 20 "$log"
+  fi
+done
+exit "$failed"
