@@ -261,7 +261,12 @@ fn a_hundred_of_one_connection_are_all_answered_and_do_not_wait_for_each_other()
     let mut ids = Vec::new();
     for _ in 0..100 {
         let reply = Reply::read(&connection.read().expect("an answer")).unwrap();
-        assert_eq!(reply.status, if reply.id.is_multiple_of(10) { "SERVFAIL" } else { "NOERROR" }, "{}", reply.id);
+        assert_eq!(
+            reply.status,
+            if reply.id.is_multiple_of(10) { "SERVFAIL" } else { "NOERROR" },
+            "{}",
+            reply.id
+        );
         ids.push(reply.id);
     }
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());

@@ -168,15 +168,18 @@ fn a_large_answer_is_cut_over_udp_and_whole_over_tcp() {
 }
 
 #[test]
-fn the_largest_answer_there_is_costs_no_time() {
-    // 4,000 addresses are 64,000 octets: with ours in front just within a message.
-    let chasing = Chasing::new(&["large.example.org"], "upstream_timeout = 10000", large(4000));
+fn cutting_a_large_answer_costs_no_time() {
+    // As many as hickory-proto writes into one message, here and in the server: it compresses the first names alone.
+    const COUNT: usize = 1900;
+    let chasing = Chasing::new(&["large.example.org"], "upstream_timeout = 10000", large(1900));
     let reply = chasing.ask("+tcp -t A", "large");
     let found = (reply.status.as_str(), data(&reply, "A").len(), reply.flags.contains(&"tc"));
-    assert_eq!(found, ("NOERROR", 4000, false), "{:?} {:?}", reply.ede, chasing.resolver.asked());
+    assert_eq!(found, ("NOERROR", COUNT, false), "{:?}", reply.ede);
     let start = Instant::now();
-    let reply = chasing.ask("+notcp -t A", "large");
-    assert!(reply.flags.contains(&"tc") && reply.size <= 1232, "{:?}", reply.lines());
-    // From the cache, in a debug build: what takes longer is a way to keep the server busy.
-    assert!(start.elapsed() < Duration::from_secs(1), "cutting it took {:?}", start.elapsed());
+    for _ in 0..5 {
+        let reply = chasing.ask("+notcp -t A", "large");
+        assert!(reply.flags.contains(&"tc") && reply.size <= 1232, "{:?}", reply.lines());
+    }
+    // From the cache, in a debug build on a busy machine: what takes longer is a way to keep the server busy.
+    assert!(start.elapsed() < Duration::from_secs(1), "cutting it five times took {:?}", start.elapsed());
 }
