@@ -19,7 +19,6 @@ finish() {
 }
 trap finish EXIT
 
-core() { taskset -c "$1" "${@:2}"; }
 cores=$(nproc)
 [ "$cores" -gt 1 ] || echo "one core only: server and generator share it, the figures say little"
 load_core=$((cores > 1 ? 1 : 0))
@@ -30,16 +29,16 @@ mkdir "$work/dump"
 "$rollcall" records --manifests "$work/dump/dump.json" >"$work/zone" 2>"$work/records.log"
 "$bin/load" --server 127.0.0.1:1 --records "$work/zone" --write-questions "$work/questions"
 
-# wait_until WHAT COMMAND…: up to 60 s.
+# wait_until SERVER COMMAND…: up to 60 s, while the server runs.
 wait_until() {
-  local what=$1
+  local server=$1 latest=$((SECONDS + 60))
   shift
-  for _ in $(seq 600); do
+  while [ "$SECONDS" -lt "$latest" ] && kill -0 "${pids[$server]}" 2>/dev/null; do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
-  echo "not in time: $what" >&2
-  cat "$work"/*.log >&2
+  echo "$server did not start:" >&2
+  cat "$work/$server.log" >&2
   return 1
 }
 
@@ -48,9 +47,9 @@ listen = ["127.0.0.1:0"]
 [limits]
 udp_threads = 1
 EOF
-core 0 "$rollcall" serve --config "$work/rollcall.toml" --manifests "$work/dump/dump.json" 2>"$work/rollcall.log" &
+taskset -c 0 "$rollcall" serve --config "$work/rollcall.toml" --manifests "$work/dump/dump.json" 2>"$work/rollcall.log" &
 pids[rollcall]=$!
-wait_until "rollcall is ready" grep -qx ready "$work/rollcall.log"
+wait_until rollcall grep -qx ready "$work/rollcall.log"
 addresses[rollcall]=$(sed -n 's/^listening udp+tcp //p' "$work/rollcall.log")
 servers=(rollcall)
 
@@ -62,7 +61,7 @@ asks() {
 }
 if [ -n "$knotd" ]; then
   # Knot binds no port 0: one that was free a moment ago.
-  for _ in 1 2 3 4 5; do
+  for _ in 1 2 3; do
     port=$((20000 + RANDOM % 10000))
     mkdir -p "$work/knot"
     cat >"$work/knot.conf" <<EOF
@@ -74,7 +73,7 @@ server:
   background-workers: 1
   # As rollcall does by default.
   answer-rotation: on
-  edns-max-size: 1232
+  udp-max-payload: 1232
 log:
   - target: stderr
     any: warning
@@ -86,17 +85,18 @@ zone:
     zonefile-sync: -1
     journal-content: none
 EOF
-    core 0 "$knotd" -c "$work/knot.conf" 2>"$work/knot.log" &
+    taskset -c 0 "$knotd" -c "$work/knot.conf" 2>"$work/knot.log" &
     pids[knot]=$!
-    if wait_until "Knot answers" asks "127.0.0.1:$port"; then
+    if wait_until knot asks "127.0.0.1:$port"; then
       addresses[knot]=127.0.0.1:$port
       servers+=(knot)
       break
     fi
     kill "${pids[knot]}" 2>/dev/null || true
+    wait "${pids[knot]}" 2>/dev/null || true
     unset 'pids[knot]'
   done
-  [ ${#servers[@]} -eq 2 ] || { echo "Knot did not start" >&2; exit 1; }
+  [ ${#servers[@]} -eq 2 ] || exit 1
 else
   echo "knotd is not installed (Debian: knot): rollcall alone"
 fi

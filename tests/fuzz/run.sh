@@ -14,18 +14,20 @@ command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 build=${CARGO_TARGET_DIR:-$PWD/target}
 # Built before the clock runs, and once for all.
 cargo +nightly fuzz build --fuzz-dir . --target-dir "$build"
+host=$(rustc +nightly --print host-tuple)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 failed=0
 for target in "${targets[@]}"; do
   learnt=$build/corpus/$target
-  mkdir -p "$learnt"
+  mkdir -p "$learnt" "artifacts/$target"
   code=0
-  # A hang counts as a crash: -timeout is seconds an input. The bound over all of it is for a fuzzer that hangs.
-  timeout --kill-after=10 $((seconds + 120)) \
-    cargo +nightly fuzz run --fuzz-dir . --target-dir "$build" "$target" "$learnt" "corpus/$target" -- \
-    -max_total_time="$seconds" -timeout=10 -rss_limit_mb=3072 -print_final_stats=1 >"$log" 2>&1 || code=$?
+  # A hang counts as a crash: -timeout is seconds an input.
+  # The program itself, for `cargo fuzz run` would build again what changed meanwhile, on this clock.
+  timeout --kill-after=10 $((seconds + 60)) "$build/$host/release/$target" "$learnt" "corpus/$target" \
+    -artifact_prefix="$PWD/artifacts/$target/" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=3072 \
+    -print_final_stats=1 >"$log" 2>&1 || code=$?
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
   covered=$(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2 || true)
   if [ "$code" -eq 0 ]; then

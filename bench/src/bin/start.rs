@@ -73,7 +73,8 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.runs > 0, "there is nothing to run");
     let runs = (0..arguments.runs).map(|_| start(&arguments)).collect::<anyhow::Result<Vec<_>>>()?;
-    let column = |of: fn(&Figures) -> f64| median_and_range(runs.iter().map(of).collect()).unwrap_or_default();
+    let column =
+        |of: fn(&Figures) -> f64| median_and_range(runs.iter().map(of).collect()).unwrap_or_default();
     let kib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX));
     let now = median_and_range(runs.iter().map(|run| kib(run.now)).collect()).unwrap_or_default();
     if arguments.memory_only {
@@ -177,7 +178,8 @@ fn first_answer(server: SocketAddr, name: &str, address: &str, latest: Instant) 
         // One that is lost is asked again.
         let length = socket.recv(&mut reply).unwrap_or(0);
         let reply = &reply[..length];
-        let is_right = length > 12 && reply[3] & 15 == 0 && reply[7] == 1 && reply.ends_with(&address.octets());
+        let is_right =
+            length > 12 && reply[3] & 15 == 0 && reply[7] == 1 && reply.ends_with(&address.octets());
         if is_right {
             return Ok(Instant::now());
         }

@@ -125,7 +125,7 @@ fn without_place(text: &str) -> String {
         Some((before, place)) => {
             let column = place.split_once("column ").map_or("", |(_, column)| column);
             let digits = column.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-            format!("{before}{}{digits}", if digits.is_empty() { "" } else { ", in column " })
+            if digits.is_empty() { before.to_owned() } else { format!("{before} (column {digits})") }
         }
         None => text.to_owned(),
     }

@@ -97,7 +97,8 @@ fn main() -> anyhow::Result<()> {
         Some(count) => Bound::Count(count),
         None => Bound::Time(Duration::try_from_secs_f64(arguments.seconds)?),
     };
-    let mut load = Load::new(arguments.server, &questions, arguments.sockets.into(), arguments.window.into())?;
+    let mut load =
+        Load::new(arguments.server, &questions, arguments.sockets.into(), arguments.window.into())?;
     load.run(Bound::Time(Duration::try_from_secs_f64(arguments.warm_up)?), None)?;
     let counts = load.run(bound, arguments.pid)?;
     println!("{counts}");

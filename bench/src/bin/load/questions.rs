@@ -18,7 +18,8 @@ pub(crate) struct Questions {
 
 impl Questions {
     pub(crate) fn from_file(file: &Path, edns: Option<u16>) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         Self::from_text(&text, edns)
     }
 

@@ -174,7 +174,9 @@ impl<'q> Load<'q> {
         loop {
             let count = match self.batch.receive(&self.channels[channel].socket) {
                 Ok(count) => count,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+                {
                     return Ok(received);
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(received),
