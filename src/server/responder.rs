@@ -24,7 +24,7 @@ pub enum Reply {
     /// Say nothing.
     Silence,
     /// The buffer holds a reply with the aliases that lead out of the zones; what the upstream says about
-    /// their end is to be added ([`super::Upstream::complete`]), up to `limit` octets in all.
+    /// their end is to be added by [`super::Upstream`], up to `limit` octets in all.
     Chase {
         /// Octets of the buffer.
         length: usize,
