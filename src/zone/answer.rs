@@ -83,7 +83,11 @@ fn identity(view: &View<'_>, query: &Query, response: &mut Response<'_>) -> Opti
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     let [high, low] = (u16::from(length) + 1).to_be_bytes();
     let head = [0, 16, 0, 3, 0, 0, 0, 0, high, low, length];
-    let written = response.encoded_answer(QUESTION, &[&head, text].concat());
+    let mut record = [0; 11 + 255];
+    for (to, from) in record.iter_mut().zip(head.iter().chain(text)) {
+        *to = *from;
+    }
+    let written = response.encoded_answer(QUESTION, &record[..head.len() + text.len()]);
     if written.is_err() {
         response.truncated();
     }

@@ -26,8 +26,8 @@ use run::{Bound, Load};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Whom to ask
-    #[arg(long)]
-    server: SocketAddr,
+    #[arg(long, required_unless_present = "write_questions")]
+    server: Option<SocketAddr>,
     /// Questions, `NAME TYPE` a line, asked in turn
     #[arg(long, conflicts_with = "records")]
     questions: Option<PathBuf>,
@@ -97,8 +97,8 @@ fn main() -> anyhow::Result<()> {
         Some(count) => Bound::Count(count),
         None => Bound::Time(Duration::try_from_secs_f64(arguments.seconds)?),
     };
-    let mut load =
-        Load::new(arguments.server, &questions, arguments.sockets.into(), arguments.window.into())?;
+    let server = arguments.server.context("give --server")?;
+    let mut load = Load::new(server, &questions, arguments.sockets.into(), arguments.window.into())?;
     load.run(Bound::Time(Duration::try_from_secs_f64(arguments.warm_up)?), None)?;
     let counts = load.run(bound, arguments.pid)?;
     println!("{counts}");
