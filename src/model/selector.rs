@@ -84,15 +84,17 @@ fn requirement(part: &str) -> Result<Requirement, SelectorError> {
         let inner = rest.trim().strip_prefix('(').and_then(|r| r.strip_suffix(')')).ok_or_else(error)?;
         Ok(inner.split(',').map(|v| v.trim().into()).collect())
     };
-    if let Some((key, rest)) =
-        part.split_once(" notin ").or_else(|| part.split_once(" notin(").map(|_| split_at_bracket(part)))
-    {
-        return made(key.trim_end_matches("notin"), Test::NotIn(list(rest)?));
+    // `key word (a,b)`, the space before the bracket as one likes.
+    let before_list = |word: &str| {
+        let (key, values) = part.split_at(part.find('(')?);
+        let key = key.trim_end().strip_suffix(word)?;
+        key.ends_with(' ').then_some((key, values))
+    };
+    if let Some((key, values)) = before_list("notin") {
+        return made(key, Test::NotIn(list(values)?));
     }
-    if let Some((key, rest)) =
-        part.split_once(" in ").or_else(|| part.split_once(" in(").map(|_| split_at_bracket(part)))
-    {
-        return made(key.trim_end_matches(" in"), Test::In(list(rest)?));
+    if let Some((key, values)) = before_list("in") {
+        return made(key, Test::In(list(values)?));
     }
     if let Some((key, value)) = part.split_once("!=") {
         return made(key, Test::NotIn(vec![value.trim().into()]));
@@ -104,10 +106,6 @@ fn requirement(part: &str) -> Result<Requirement, SelectorError> {
         return made(key, Test::Missing);
     }
     made(part, Test::Exists)
-}
-
-fn split_at_bracket(part: &str) -> (&str, &str) {
-    part.split_at(part.find('(').unwrap_or(part.len()))
 }
 
 #[cfg(test)]

@@ -246,7 +246,13 @@ impl Connection<'_> {
                             push(&mut self.output, &reply[..length]);
                             continue;
                         };
-                        let chase = Chase { partial: reply[..length].into(), target, rtype, limit };
+                        let chase = Chase {
+                            packet: packet.into(),
+                            partial: reply[..length].into(),
+                            target,
+                            rtype,
+                            limit,
+                        };
                         let upstream = Arc::clone(upstream);
                         self.waiting.spawn(async move { upstream.complete(&chase).await });
                     }

@@ -163,7 +163,7 @@ fn respond(
         Reply::Send(length) => length,
         Reply::Silence => 0,
         Reply::Chase { length, target, rtype, limit } => {
-            let chase = Chase { partial: out[..length].into(), target, rtype, limit };
+            let chase = Chase { packet: packet.into(), partial: out[..length].into(), target, rtype, limit };
             let parked = Box::new(Parked { socket: Arc::clone(socket), envelope: *envelope, chase });
             // Without room the client asks again; by then there may be some.
             match parked_tx.map(|tx| tx.try_send(parked)) {

@@ -16,7 +16,7 @@ use hickory_resolver::{NameServerPool, PoolContext, ResponseCache, TlsConfig, Tt
 use tokio::sync::Semaphore;
 use tracing::debug;
 
-use crate::wire::{Name, ede, rcode};
+use crate::wire::{Name, Query, Response, ede, rcode};
 
 /// What a stranger's questions may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum UpstreamError {
 
 /// A reply with the aliases, to which what the upstream says is to be added.
 pub(super) struct Chase {
+    /// What the client asked.
+    pub(super) packet: Box<[u8]>,
     pub(super) partial: Box<[u8]>,
     pub(super) target: Name,
     pub(super) rtype: u16,
@@ -207,30 +209,11 @@ fn complete(chase: &Chase, said: Said) -> Option<Vec<u8>> {
 
 /// SERVFAIL to the question of a chase, with the sentence for clients with EDNS.
 pub(super) fn fail(chase: &Chase, out: &mut [u8]) -> usize {
-    let mut query = crate::wire::Query::default();
-    // The partial reply's question is the client's; as a query it has neither QR nor records.
-    let mut packet = chase.partial.to_vec();
-    let Some(header) = packet.first_chunk_mut::<12>() else { return 0 };
-    let had_opt = header[11] > 0;
-    header[2] &= 0x79;
-    header[3] &= 0x10;
-    header[6..12].fill(0);
-    let end = 12 + question_length(&packet);
-    packet.truncate(end);
-    if had_opt {
-        packet[11] = 1;
-        let dnssec_ok = chase.partial.get(chase.partial.len() - 4).copied().unwrap_or(0);
-        packet.extend([0, 0, 41, 4, 208, 0, 0, dnssec_ok & 0x80, 0, 0, 0]);
-    }
-    if query.parse(&packet).is_err() {
+    let mut query = Query::default();
+    // It was parsed before: the aliases in the partial reply answer it.
+    if query.parse(&chase.packet).is_err() {
         return 0;
     }
-    let response =
-        crate::wire::Response::start(out, &query, &packet, chase.limit, super::responder::UDP_PAYLOAD);
+    let response = Response::start(out, &query, &chase.packet, chase.limit, super::responder::UDP_PAYLOAD);
     response.finish(rcode::SERVFAIL, Some((ede::OTHER, "the upstream did not answer for the external name")))
-}
-
-fn question_length(packet: &[u8]) -> usize {
-    let mut name = crate::wire::ParsedName::default();
-    name.parse(packet.get(12..).unwrap_or_default()).map_or(0, |length| length + 4)
 }

@@ -64,8 +64,9 @@ fn octet(label: &[u8]) -> Option<u8> {
     if label.len() > 3 || (label.len() > 1 && label[0] == b'0') {
         return None;
     }
-    std::str::from_utf8(label).ok()?.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
-    std::str::from_utf8(label).ok()?.parse().ok()
+    // A sign would parse too.
+    let digits = std::str::from_utf8(label).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    digits?.parse().ok()
 }
 
 fn nibble(label: &[u8]) -> Option<u8> {
