@@ -165,6 +165,14 @@ impl Index {
         objects.into_iter().for_each(|(_, object)| self.apply(object));
     }
 
+    /// Deletes what a test does not admit.
+    pub fn retain(&mut self, admits: impl Fn(&ObjectName) -> bool) {
+        for kind in Kind::ALL {
+            let names = self.names(kind).into_iter();
+            names.filter(|name| !admits(name)).for_each(|name| self.delete(&name));
+        }
+    }
+
     /// What became dirty since the last call, each once, in order.
     pub fn take_dirty(&mut self) -> BTreeSet<Dirty> {
         std::mem::take(&mut self.dirty)
@@ -200,6 +208,34 @@ impl Index {
         self.pods_by_address.contains_key(&(namespace.clone(), address))
     }
 
+    /// Whether an object is known just as it is.
+    #[must_use]
+    pub fn holds(&self, object: &Object) -> bool {
+        let entry = |key: &ServiceKey| self.by_service.get(key);
+        match object {
+            Object::Namespace(namespace) => self.namespaces.contains(&namespace.name),
+            Object::Service(service) => {
+                entry(&service.key).is_some_and(|entry| entry.service.as_ref() == Some(service))
+            }
+            Object::EndpointSlice(slice) => {
+                entry(&slice.service).is_some_and(|entry| entry.slices.contains(slice))
+            }
+            Object::StatefulSet(set) => {
+                let name = (set.namespace.clone(), set.name.clone());
+                match &set.service {
+                    None => self.service_by_set.get(&name) == Some(&None),
+                    Some(service) => {
+                        let key = ServiceKey { namespace: name.0, name: service.clone() };
+                        entry(&key).is_some_and(|entry| entry.sets.contains(set))
+                    }
+                }
+            }
+            Object::Pod(pod) => {
+                self.pods.get(&(pod.namespace.clone(), pod.name.clone())) == Some(&pod.addresses)
+            }
+        }
+    }
+
     /// How many objects of a kind there are.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
@@ -212,7 +248,7 @@ impl Index {
         }
     }
 
-    fn names(&self, kind: Kind) -> Vec<ObjectName> {
+    pub(super) fn names(&self, kind: Kind) -> Vec<ObjectName> {
         let named = |(namespace, name): &(Label, Box<str>)| ObjectName {
             kind,
             namespace: namespace.clone(),

@@ -12,5 +12,7 @@
 //! nothing of records, of DNS, or of who watches what.
 
 mod index;
+mod relist;
 
 pub use index::{Dirty, Index, Kind, ObjectName, ServiceObjects};
+pub use relist::Relist;

@@ -1,0 +1,156 @@
+//! A list of everything of a kind, taken up while the cluster as it was known goes on being served.
+//!
+//! Only what differs is kept until the list is complete, so a relist of a hundred thousand objects that are
+//! known already costs their names, not a second copy of them; and a list that breaks off changes nothing.
+
+use std::collections::HashMap;
+
+use super::{Index, Kind, ObjectName};
+use crate::model::{Label, Object};
+
+/// A list of one kind, of the whole cluster or of one namespace, that is not complete yet.
+#[derive(Debug)]
+pub struct Relist {
+    kind: Kind,
+    namespace: Option<Label>,
+    seen: HashMap<(Label, Box<str>), Listed>,
+}
+
+/// An object of the list: with its age where it differs from what is known.
+type Listed = Option<(u64, Object)>;
+
+impl Relist {
+    /// Begins a list.
+    #[must_use]
+    pub fn new(kind: Kind, namespace: Option<Label>) -> Self {
+        Self { kind, namespace, seen: HashMap::new() }
+    }
+
+    /// Takes up an object of the list; a second one of the same name takes the place of the first. Objects are
+    /// applied by `age`, the least first: of two slices that name the same ordinal the newer one counts.
+    pub fn offer(&mut self, index: &Index, object: Object, age: u64) {
+        let ObjectName { kind, namespace, name } = ObjectName::of(&object);
+        if kind == self.kind {
+            let differs = !index.holds(&object);
+            self.seen.insert((namespace, name), differs.then_some((age, object)));
+        }
+    }
+
+    /// Takes up an object that is listed but cannot be used: what was known of it stays.
+    pub fn keep(&mut self, name: ObjectName) {
+        self.seen.insert((name.namespace, name.name), None);
+    }
+
+    /// Takes an object out of the list again: it went while the list was made.
+    pub fn remove(&mut self, name: &ObjectName) {
+        self.seen.remove(&(name.namespace.clone(), name.name.clone()));
+    }
+
+    /// The list is complete: what differs is applied, what it does not name is gone. Gives how many of both.
+    pub fn finish(self, index: &mut Index) -> usize {
+        let in_list =
+            |name: &ObjectName| self.namespace.as_ref().is_none_or(|namespace| *namespace == name.namespace);
+        let listed = |name: &ObjectName| self.seen.contains_key(&(name.namespace.clone(), name.name.clone()));
+        let mut gone = index.names(self.kind);
+        gone.retain(|name| in_list(name) && !listed(name));
+        let mut differing: Vec<(u64, Object)> = self.seen.into_values().flatten().collect();
+        differing.sort_by_key(|(age, _)| *age);
+        let count = gone.len() + differing.len();
+        gone.iter().for_each(|name| index.delete(name));
+        differing.into_iter().for_each(|(_, object)| index.apply(object));
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Dirty;
+    use crate::model::{EndpointSlice, ServiceKey};
+
+    fn label(text: &str) -> Label {
+        Label::new(text).unwrap()
+    }
+
+    fn mk_slice(namespace: &str, service: &str, name: &str) -> Object {
+        let service = ServiceKey { namespace: label(namespace), name: label(service) };
+        Object::EndpointSlice(EndpointSlice {
+            service,
+            name: name.into(),
+            ports: Vec::new(),
+            endpoints: Vec::new(),
+        })
+    }
+
+    fn mk_index(objects: &[Object]) -> Index {
+        let mut index = Index::new();
+        objects.iter().for_each(|object| index.apply(object.clone()));
+        index.take_dirty();
+        index
+    }
+
+    #[test]
+    fn only_what_differs_is_kept_and_becomes_dirty() {
+        let mut index =
+            mk_index(&[mk_slice("a", "s", "s-1"), mk_slice("a", "t", "t-1"), mk_slice("a", "u", "u-1")]);
+        let mut relist = Relist::new(Kind::EndpointSlice, None);
+        relist.offer(&index, mk_slice("a", "s", "s-1"), 1);
+        relist.offer(&index, mk_slice("a", "v", "t-1"), 2);
+        assert_eq!(relist.seen.values().flatten().count(), 1);
+        assert!(index.take_dirty().is_empty(), "nothing changes before the list is complete");
+        assert_eq!(relist.finish(&mut index), 2);
+        let dirty: Vec<String> = index
+            .take_dirty()
+            .into_iter()
+            .map(|dirty| match dirty {
+                Dirty::Service(key) => key.name.to_string(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(dirty, ["t", "u", "v"]);
+        assert_eq!(index.count(Kind::EndpointSlice), 2);
+    }
+
+    #[test]
+    fn what_changes_or_goes_during_the_list() {
+        let mut index = mk_index(&[mk_slice("a", "s", "s-1"), mk_slice("a", "t", "t-1")]);
+        let mut relist = Relist::new(Kind::EndpointSlice, None);
+        relist.offer(&index, mk_slice("a", "other", "s-1"), 1);
+        relist.offer(&index, mk_slice("a", "t", "t-1"), 1);
+        // Back to what is known, and gone.
+        relist.offer(&index, mk_slice("a", "s", "s-1"), 2);
+        relist.remove(&ObjectName::of(&mk_slice("a", "t", "t-1")));
+        assert_eq!(relist.finish(&mut index), 1);
+        assert_eq!(index.names(Kind::EndpointSlice).len(), 1);
+        assert!(index.holds(&mk_slice("a", "s", "s-1")));
+    }
+
+    #[test]
+    fn the_newest_is_applied_last() {
+        let mut index = Index::new();
+        let mut relist = Relist::new(Kind::EndpointSlice, None);
+        for (name, age) in [("s-1", 9), ("s-2", 3), ("s-3", 7)] {
+            relist.offer(&index, mk_slice("a", "s", name), age);
+        }
+        relist.finish(&mut index);
+        let key = ServiceKey { namespace: label("a"), name: label("s") };
+        let names: Vec<&str> = index.service(&key).slices.iter().map(|slice| &*slice.name).collect();
+        assert_eq!(names, ["s-2", "s-3", "s-1"]);
+    }
+
+    #[test]
+    fn a_list_of_one_namespace_says_nothing_of_others() {
+        let mut index = mk_index(&[mk_slice("a", "s", "s-1"), mk_slice("b", "s", "s-1")]);
+        assert_eq!(Relist::new(Kind::EndpointSlice, Some(label("a"))).finish(&mut index), 1);
+        assert_eq!(index.names(Kind::EndpointSlice)[0].namespace, label("b"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_stays_as_it_was() {
+        let mut index = mk_index(&[mk_slice("a", "s", "s-1")]);
+        let mut relist = Relist::new(Kind::EndpointSlice, None);
+        relist.keep(ObjectName::of(&mk_slice("a", "s", "s-1")));
+        assert_eq!(relist.finish(&mut index), 0);
+        assert_eq!(index.count(Kind::EndpointSlice), 1);
+    }
+}
