@@ -58,6 +58,9 @@ pub fn answer(view: &View<'_>, query: &Query, response: &mut Response<'_>, scrat
     if !view.synchronised {
         return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, "the cluster is not known yet")));
     }
+    if let Found::Unknown(why) = found {
+        return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, why)));
+    }
     response.authoritative();
     let Scratch { target, sets } = scratch;
     let mut writer = Writer { view, response, sets, owner: QUESTION };
@@ -121,7 +124,7 @@ impl<'w> Writer<'w, '_, '_> {
                     return Outcome::Done(rcode::NXDOMAIN, None);
                 }
                 // Within the zones, but in a namespace that a filter leaves out: no upstream knows better.
-                Found::Outside(_) => return done,
+                Found::Outside(_) | Found::Unknown(_) => return done,
             };
             let Node::Alias(entry, alias) = node else {
                 match self.node(&node, name, place, query.rtype) {

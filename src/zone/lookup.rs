@@ -1,6 +1,7 @@
 //! From a name to what stands there: the tables of names.md as one walk over the labels.
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 
 use super::entry::{Entry, NamedPort};
 use super::reverse::{Pointer, Prefix};
@@ -17,9 +18,12 @@ pub(crate) enum Found<'v> {
     Missing(Place),
     /// Not ours to say: REFUSED, for this reason.
     Outside(&'static str),
+    /// Ours to say, but not known yet: SERVFAIL, for this reason.
+    Unknown(&'static str),
 }
 
 const FOREIGN: &str = "not within the zones served here";
+const NO_PODS: &str = "the pods of the cluster are not known yet";
 const LEFT_OUT: &str = "this server is configured not to serve the namespace";
 
 /// Where the zone of a name begins, and for how long its absence, or that of a type, may be remembered.
@@ -184,6 +188,10 @@ fn below_pod<'v>(view: &View<'_>, name: &ParsedName, pod: usize, place: Place) -
     if namespace == 0 {
         return namespace_itself(view, label, place);
     }
+    let verified = view.prepared.settings.pods == PodNames::Verified;
+    if verified && !view.shared.pods_known.load(Ordering::Acquire) {
+        return Found::Unknown(NO_PODS);
+    }
     // A pod makes no namespace known: its object or a Service does.
     let address = (namespace == 1 && view.knows_namespace(label)).then(|| undashed(name.label(0))).flatten();
     let exists = |address: IpAddr| match view.prepared.settings.pods {
@@ -218,7 +226,9 @@ fn undashed(label: &[u8]) -> Option<IpAddr> {
             b':'
         };
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let address: IpAddr = std::str::from_utf8(text).ok()?.parse().ok()?;
+    // An IPv4-mapped address is the IPv4 one (RFC 4291, section 2.5.5.2), as it is for CoreDNS.
+    Some(address.to_canonical())
 }
 
 fn in_reverse_tree<'v>(view: &'v View<'_>, name: &ParsedName, reverse: &ReverseName) -> Found<'v> {
@@ -261,6 +271,7 @@ mod tests {
             ("fd00-10-244--2", Some("fd00:10:244::2")),
             ("--1", Some("::1")),
             ("1-2-3-4-5-6-7-8", Some("1:2:3:4:5:6:7:8")),
+            ("--ffff-a00-1", Some("10.0.0.1")),
             ("10-244-0-256", None),
             ("10-244-0", None),
             ("10.244.0.2", None),

@@ -20,3 +20,6 @@ pub use master::{MasterFile, Part};
 pub use publisher::{Change, Publisher, zone};
 pub use settings::{Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
 pub use store::{Reader, View};
+
+// Of `Settings` and `Nameserver`.
+pub use crate::wire::Name;

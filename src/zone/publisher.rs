@@ -38,6 +38,7 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
         prepared: ArcSwap::from_pointee(Prepared::new(settings)),
         serial: AtomicU32::new(0),
         synchronised: AtomicBool::new(false),
+        pods_known: AtomicBool::new(false),
     });
     (Publisher { shared: Arc::clone(&shared) }, Reader::new(shared))
 }
@@ -64,6 +65,11 @@ impl Publisher {
             self.advance_serial();
         }
         self.shared.synchronised.store(true, Ordering::Release);
+    }
+
+    /// Says whether every pod is known: while they are not, verified names of pods are SERVFAIL.
+    pub fn set_pods_known(&mut self, known: bool) {
+        self.shared.pods_known.store(known, Ordering::Release);
     }
 
     /// Replaces the settings. Times to live are encoded: the caller publishes every service again.

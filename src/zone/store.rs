@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) prepared: ArcSwap<Prepared>,
     pub(crate) serial: AtomicU32,
     pub(crate) synchronised: AtomicBool,
+    /// Whether every pod was published once.
+    pub(crate) pods_known: AtomicBool,
 }
 
 /// Reads the zone; as many as there are threads that answer.
