@@ -1,6 +1,7 @@
 //! Label selectors in the text form of `kubectl -l`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 /// A label selector: every requirement must hold.
@@ -45,6 +46,22 @@ impl Selector {
                 Test::Missing => value.is_none(),
             }
         })
+    }
+}
+
+/// As the API server reads it.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Requirement { key, test }) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            match test {
+                Test::In(values) => write!(f, "{comma}{key} in ({})", values.join(","))?,
+                Test::NotIn(values) => write!(f, "{comma}{key} notin ({})", values.join(","))?,
+                Test::Exists => write!(f, "{comma}{key}")?,
+                Test::Missing => write!(f, "{comma}!{key}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is wrong with the input, said so that its writer can mend it.
 
+use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -93,5 +94,38 @@ impl fmt::Display for Problem {
             write!(f, "{field}: ")?;
         }
         f.write_str(&self.message)
+    }
+}
+
+/// An error with what caused it, each said once.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_each_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer: inner")]
+        struct Outer(#[source] Inner);
+        #[derive(Debug, thiserror::Error)]
+        #[error("inner")]
+        struct Inner(#[source] std::io::Error);
+        let error = Outer(Inner(std::io::Error::other("refused")));
+        assert_eq!(chain(&error), "outer: inner: refused");
     }
 }

@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Deserializer};
 
 use crate::model::{
-    Endpoint, EndpointSlice, Label, Namespace, PodReference, Port, Protocol, ServiceKey, ServiceShape,
-    StatefulSet, TtlOverrides,
+    Endpoint, EndpointSlice, Label, Namespace, Pod, PodReference, Port, Protocol, Service, ServiceKey,
+    ServiceShape, StatefulSet, TtlOverrides,
 };
 
 /// The most seconds of a time to live.
@@ -48,6 +48,8 @@ pub struct Metadata {
     pub namespace: String,
     #[serde(default, deserialize_with = "or_default")]
     pub uid: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub resource_version: String,
     #[serde(default, deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "or_default")]
@@ -180,6 +182,15 @@ impl RawService {
             }
         }
         Ok(Some(addresses))
+    }
+
+    /// Makes it slim, with what is wrong beside it.
+    ///
+    /// # Errors
+    /// When a field that is needed is not valid.
+    pub fn slim(&self) -> Result<(Service, Vec<FieldError>), FieldError> {
+        let (ttl, beside) = self.ttl();
+        Ok((Service { key: self.key()?, shape: self.shape()?, ports: self.ports()?, ttl }, beside))
     }
 
     /// What its name stands for; an empty ClusterIP list is for the caller to fill or to refuse.
@@ -333,11 +344,11 @@ pub struct RawConditions {
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 impl RawSlice {
-    /// Makes it slim; None for slices that are no service's or hold no addresses (FQDN).
+    /// Makes it slim, which takes its endpoints; None for slices that are no service's or hold no addresses (FQDN).
     ///
     /// # Errors
     /// When a field that is needed is not valid.
-    pub fn slim(self) -> Result<Option<EndpointSlice>, FieldError> {
+    pub fn slim(&mut self) -> Result<Option<EndpointSlice>, FieldError> {
         let parse: fn(&str) -> Option<IpAddr> = match self.address_type.as_str() {
             "IPv4" => |text| text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
             "IPv6" => |text| text.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
@@ -352,7 +363,7 @@ impl RawSlice {
             raw.port.map(|number| port(&format!("ports[{i}]"), &raw.name, &raw.protocol, number))
         });
         let ports = ports.collect::<Result<_, _>>()?;
-        let endpoints = self.endpoints.into_iter().enumerate();
+        let endpoints = std::mem::take(&mut self.endpoints).into_iter().enumerate();
         let endpoints = endpoints.map(|(i, raw)| raw.slim(i, &self.address_type, parse));
         let endpoints = endpoints.collect::<Result<_, _>>()?;
         Ok(Some(EndpointSlice { service, name: self.metadata.name()?, ports, endpoints }))
@@ -519,6 +530,20 @@ pub struct RawCondition {
     pub r#type: String,
     #[serde(default, deserialize_with = "or_default")]
     pub status: String,
+}
+
+impl RawPod {
+    /// Makes it slim: its addresses.
+    ///
+    /// # Errors
+    /// When a field that is needed is not valid.
+    pub fn slim(&self) -> Result<Pod, FieldError> {
+        Ok(Pod {
+            namespace: self.metadata.namespace()?,
+            name: self.metadata.name()?,
+            addresses: self.status.addresses()?,
+        })
+    }
 }
 
 impl RawPodStatus {

@@ -108,12 +108,12 @@ pub(super) fn item(value: Value) -> Read {
         ("", "Namespace") => Item::Namespace(typed::<RawNamespace>(value, &named)?.slim().map_err(bad)?),
         ("", "Service") => {
             let raw: RawService = typed(value, &named)?;
-            let (ttl, errors) = raw.ttl();
+            let (service, errors) = raw.slim().map_err(bad)?;
             beside.extend(errors.into_iter().map(said));
-            Item::Service(service(raw, ttl, from_server).map_err(bad)?)
+            Item::Service(service_item(raw, service, from_server).map_err(bad)?)
         }
         ("discovery.k8s.io", "EndpointSlice") => {
-            let raw: RawSlice = typed(value, &named)?;
+            let mut raw: RawSlice = typed(value, &named)?;
             match raw.slim().map_err(bad)? {
                 Some(slice) => Item::Slice(slice),
                 None => {
@@ -156,12 +156,7 @@ fn typed<T: DeserializeOwned>(value: Value, object: &str) -> Result<T, Box<Probl
     })
 }
 
-fn service(
-    raw: RawService,
-    ttl: crate::model::TtlOverrides,
-    from_server: bool,
-) -> Result<ServiceItem, FieldError> {
-    let service = Service { key: raw.key()?, shape: raw.shape()?, ports: raw.ports()?, ttl };
+fn service_item(raw: RawService, service: Service, from_server: bool) -> Result<ServiceItem, FieldError> {
     let listed = raw.spec.ip_families.iter().enumerate().map(|(i, family)| match family.as_str() {
         "IPv4" => Ok(false),
         "IPv6" => Ok(true),

@@ -1,0 +1,290 @@
+//! A line of a watch, or an item of a list, to a slim object. Imports no kube: what comes in is octets.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::cluster::{Kind, ObjectName};
+use crate::model::Object;
+use crate::source::Problem;
+use crate::source::raw::{FieldError, Metadata, RawNamespace, RawPod, RawService, RawSet, RawSlice};
+
+/// The annotation of the bookmark that ends the initial events of a streamed list (KEP-3157).
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// What a line of a watch says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// ADDED or MODIFIED; both are "this is what it is now".
+    Is(Decoded),
+    /// DELETED.
+    Gone(ObjectName, Version),
+    /// The watch has come so far.
+    Bookmark(Version, EndOfInitialEvents),
+    /// ERROR.
+    Error(Status),
+}
+
+/// `metadata.resourceVersion`: opaque, and where the next watch goes on.
+pub(super) type Version = Box<str>;
+/// Whether a bookmark ends a streamed list.
+pub(super) type EndOfInitialEvents = bool;
+
+/// An object, and how it was read.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) name: ObjectName,
+    pub(super) version: Version,
+    /// None: it has nothing to do with names (a slice of no service).
+    pub(super) object: Result<Option<Object>, Box<Problem>>,
+    /// What is wrong beside it, without making it useless.
+    pub(super) beside: Vec<Problem>,
+}
+
+/// The API's `Status` (of an ERROR event), as far as it matters.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    pub(super) code: u16,
+    pub(super) message: String,
+    pub(super) reason: String,
+}
+
+#[derive(Deserialize)]
+struct Line<'l> {
+    #[serde(borrow)]
+    r#type: Cow<'l, str>,
+    #[serde(borrow)]
+    object: &'l RawValue,
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+pub(super) struct Page<'p> {
+    pub(super) metadata: PageMetadata,
+    #[serde(borrow, default)]
+    pub(super) items: Option<Vec<&'p RawValue>>,
+}
+
+/// Its `metadata`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageMetadata {
+    pub(super) resource_version: Version,
+    #[serde(default)]
+    pub(super) r#continue: Option<String>,
+}
+
+/// Only what names an object.
+#[derive(Deserialize)]
+struct Bare {
+    metadata: Metadata,
+}
+
+/// Reads a line of a watch.
+///
+/// # Errors
+/// When it is not one, or its object has no usable name: there is nothing then that it could be about.
+pub(super) fn line(kind: Kind, octets: &[u8]) -> Result<Said, Box<Problem>> {
+    let not_one =
+        |error: serde_json::Error| Problem::error(format!("not a watch event: {error}")).of(called(kind));
+    let line: Line<'_> = serde_json::from_slice(octets).map_err(not_one)?;
+    match &*line.r#type {
+        "ADDED" | "MODIFIED" => item(kind, line.object).map(Said::Is),
+        "DELETED" => {
+            let (name, version) = name(kind, line.object)?;
+            Ok(Said::Gone(name, version))
+        }
+        "BOOKMARK" => {
+            let Bare { metadata } = serde_json::from_str(line.object.get()).map_err(not_one)?;
+            let end = metadata.annotations.get(INITIAL_EVENTS_END).is_some_and(|value| value == "true");
+            Ok(Said::Bookmark(metadata.resource_version.into(), end))
+        }
+        "ERROR" => Ok(Said::Error(serde_json::from_str(line.object.get()).map_err(not_one)?)),
+        other => {
+            Err(Box::new(Problem::error(format!("`{other}` is not a type of watch event")).of(called(kind))))
+        }
+    }
+}
+
+/// Reads an object of a kind.
+///
+/// # Errors
+/// When it has no usable name.
+pub(super) fn item(kind: Kind, raw: &RawValue) -> Result<Decoded, Box<Problem>> {
+    let mut beside = Vec::new();
+    let read = match kind {
+        Kind::Namespace => read::<RawNamespace, _>(raw, |raw| {
+            (raw.slim().map(|namespace| Some(Object::Namespace(namespace))), raw.metadata)
+        }),
+        Kind::Service => read::<RawService, _>(raw, |raw| {
+            let slim = raw.slim().map(|(service, errors)| {
+                beside = errors;
+                Some(Object::Service(service))
+            });
+            (slim, raw.metadata)
+        }),
+        Kind::EndpointSlice => read::<RawSlice, _>(raw, |mut raw| {
+            (raw.slim().map(|slice| slice.map(Object::EndpointSlice)), raw.metadata)
+        }),
+        Kind::StatefulSet => {
+            read::<RawSet, _>(raw, |raw| (raw.slim().map(|set| Some(Object::StatefulSet(set))), raw.metadata))
+        }
+        Kind::Pod => {
+            read::<RawPod, _>(raw, |raw| (raw.slim().map(|pod| Some(Object::Pod(pod))), raw.metadata))
+        }
+    };
+    match read {
+        Ok((slim, metadata)) => {
+            let name = named(kind, &metadata)?;
+            let said = |error: FieldError| about(&name, error);
+            let beside = beside.into_iter().map(said).collect();
+            let object = slim.map_err(|error| Box::new(about(&name, error)));
+            Ok(Decoded { version: metadata.resource_version.into(), object, beside, name })
+        }
+        // Its shape is not the API's, but it may have a name: what was known of it stays.
+        Err(error) => {
+            let (name, version) = name(kind, raw)?;
+            let object = Err(Box::new(about(&name, error)));
+            Ok(Decoded { name, version, object, beside: Vec::new() })
+        }
+    }
+}
+
+type Slim = Result<Option<Object>, FieldError>;
+
+fn read<T: DeserializeOwned, F: FnOnce(T) -> (Slim, Metadata)>(
+    raw: &RawValue,
+    slim: F,
+) -> Result<(Slim, Metadata), FieldError> {
+    serde_json::from_str(raw.get()).map(slim).map_err(|error| {
+        // Read again for the path: only of what is wrong, which is seldom.
+        let mut again = serde_json::Deserializer::from_str(raw.get());
+        let located = serde_path_to_error::deserialize::<_, T>(&mut again).err();
+        FieldError {
+            path: located.map(|located| located.path().to_string()).unwrap_or_default(),
+            message: error.to_string(),
+        }
+    })
+}
+
+fn name(kind: Kind, raw: &RawValue) -> Result<(ObjectName, Version), Box<Problem>> {
+    let Bare { metadata } = serde_json::from_str(raw.get())
+        .map_err(|error| Problem::error(format!("has no name: {error}")).of(called(kind)))?;
+    Ok((named(kind, &metadata)?, metadata.resource_version.into()))
+}
+
+fn named(kind: Kind, metadata: &Metadata) -> Result<ObjectName, Box<Problem>> {
+    let bad = |error: FieldError| {
+        let object = format!("{} {}/{}", called(kind), metadata.namespace, metadata.name);
+        Box::new(Problem::error(error.message).at(error.path).of(object))
+    };
+    let namespace = match kind {
+        Kind::Namespace => metadata.label(),
+        _ => metadata.namespace(),
+    };
+    Ok(ObjectName { kind, namespace: namespace.map_err(bad)?, name: metadata.name().map_err(bad)? })
+}
+
+fn about(name: &ObjectName, error: FieldError) -> Problem {
+    let object = match name.kind {
+        Kind::Namespace => format!("{} {}", called(name.kind), name.name),
+        _ => format!("{} {}/{}", called(name.kind), name.namespace, name.name),
+    };
+    Problem::error(error.message).at(error.path).of(object)
+}
+
+/// A kind as the API calls it.
+pub(super) fn called(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Namespace => "Namespace",
+        Kind::Service => "Service",
+        Kind::EndpointSlice => "EndpointSlice",
+        Kind::StatefulSet => "StatefulSet",
+        Kind::Pod => "Pod",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(kind: Kind, text: &str) -> Said {
+        line(kind, text.as_bytes()).unwrap()
+    }
+
+    const SLICE: &str = r#"{"metadata":{"name":"nginx-x7","namespace":"a","resourceVersion":"12","labels":{"kubernetes.io/service-name":"nginx"},"managedFields":[{"x":1}]},"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true,"serving":true},"hostname":"web-0","nodeName":"n"}],"ports":null}"#;
+
+    #[test]
+    fn an_object_as_it_is_now() {
+        for kind in ["ADDED", "MODIFIED"] {
+            let Said::Is(decoded) =
+                said(Kind::EndpointSlice, &format!(r#"{{"type":"{kind}","object":{SLICE}}}"#))
+            else {
+                panic!("{kind}");
+            };
+            assert_eq!((&*decoded.version, &*decoded.name.name), ("12", "nginx-x7"));
+            let Ok(Some(Object::EndpointSlice(slice))) = decoded.object else { panic!("no slice") };
+            assert_eq!(slice.service.to_string(), "a/nginx");
+            assert_eq!(slice.endpoints[0].hostname.as_ref().unwrap().as_str(), "web-0");
+        }
+    }
+
+    #[test]
+    fn deleted_bookmarks_and_errors() {
+        let Said::Gone(name, version) =
+            said(Kind::EndpointSlice, &format!(r#"{{"type":"DELETED","object":{SLICE}}}"#))
+        else {
+            panic!("not gone")
+        };
+        assert_eq!((&*name.name, name.namespace.as_str(), &*version), ("nginx-x7", "a", "12"));
+        let bookmark = |annotations: &str| {
+            let text = format!(
+                r#"{{"type":"BOOKMARK","object":{{"kind":"Service","metadata":{{"resourceVersion":"7"{annotations}}}}}}}"#
+            );
+            let Said::Bookmark(version, end) = said(Kind::Service, &text) else { panic!("{text}") };
+            (version, end)
+        };
+        assert_eq!(bookmark(""), ("7".into(), false));
+        assert_eq!(bookmark(r#","annotations":{"k8s.io/initial-events-end":"true"}"#), ("7".into(), true));
+        let gone = r#"{"type":"ERROR","object":{"kind":"Status","status":"Failure","message":"too old resource version: 1 (9)","reason":"Expired","code":410}}"#;
+        let Said::Error(status) = said(Kind::Service, gone) else { panic!("no error") };
+        assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
+    }
+
+    #[test]
+    fn a_bad_object_is_named_with_its_field() {
+        let text = r#"{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"default","resourceVersion":"1"},"spec":{"type":"ExternalName","externalName":"10.0.0.1"}}}"#;
+        let Said::Is(decoded) = said(Kind::Service, text) else { panic!("no object") };
+        let problem = decoded.object.unwrap_err().to_string();
+        assert!(
+            problem.starts_with("Service default/a: spec.externalName: `10.0.0.1` is an address"),
+            "{problem}"
+        );
+        let text = r#"{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"default","resourceVersion":"1"},"spec":{"ports":[{"port":"x"}]}}}"#;
+        let Said::Is(decoded) = said(Kind::Service, text) else { panic!("no object") };
+        assert_eq!(&*decoded.version, "1");
+        let problem = decoded.object.unwrap_err().to_string();
+        assert!(problem.starts_with("Service default/a: spec.ports[0].port: invalid type"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error() {
+        for text in [
+            "",
+            "{",
+            "null",
+            "[]",
+            r#"{"type":"ADDED"}"#,
+            r#"{"type":"CHANGED","object":{}}"#,
+            r#"{"type":"ADDED","object":{}}"#,
+            r#"{"type":"ADDED","object":{"metadata":{"name":"","namespace":"a"}}}"#,
+            r#"{"type":"DELETED","object":{"metadata":{"name":"a","namespace":"A B"}}}"#,
+            "\u{0}",
+        ] {
+            assert!(line(Kind::Service, text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Why a list or a watch ended, and what follows from it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::decode::Status;
+use crate::source::chain;
+
+/// What is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// 410: the version is too old; list again.
+    Gone,
+    /// 401: the credentials may have changed.
+    Unauthorised,
+    /// 403.
+    Forbidden,
+    /// The server has no streamed lists.
+    NotStreamed,
+    /// The connection is dead, or as good as that.
+    Silent,
+    /// Try again.
+    Other,
+}
+
+/// A failed try.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    /// What the server asks for (429, 503).
+    pub(super) retry_after: Option<Duration>,
+    message: String,
+}
+
+/// The longest that a server may make us wait by its word.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::ended(format!("the connection broke: {}", chain(&error)))
+    }
+}
+
+impl Failure {
+    fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self { cause, retry_after: None, message: message.into() }
+    }
+
+    pub(super) fn ended(message: impl Into<String>) -> Self {
+        Self::new(Cause::Other, message)
+    }
+
+    pub(super) fn not_streamed(message: impl Into<String>) -> Self {
+        Self::new(Cause::NotStreamed, message)
+    }
+
+    pub(super) fn silent() -> Self {
+        Self::new(Cause::Silent, "the watch went silent: the connection is dead")
+    }
+
+    pub(super) fn of_request(error: kube::core::request::Error) -> Self {
+        Self::ended(chain(&error))
+    }
+
+    pub(super) fn of_page(error: serde_json::Error) -> Self {
+        Self::ended(format!("the list cannot be read: {error}"))
+    }
+
+    /// An answer that is no list and no watch.
+    pub(super) fn of_client(error: kube::Error) -> Self {
+        let kube::Error::Api(status) = error else {
+            return Self::ended(chain(&error));
+        };
+        let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+        let wait = Duration::from_secs(u64::from(seconds)).min(MAX_RETRY_AFTER);
+        let failure = Self::of_status(status.code, &status.message, &status.reason);
+        Self { retry_after: Some(wait).filter(|wait| !wait.is_zero()), ..failure }
+    }
+
+    /// An ERROR event.
+    pub(super) fn of_event(status: Status) -> Self {
+        Self::of_status(status.code, &status.message, &status.reason)
+    }
+
+    fn of_status(code: u16, message: &str, reason: &str) -> Self {
+        let cause = match (code, reason) {
+            (410, _) | (_, "Expired" | "Gone") => Cause::Gone,
+            (401, _) => Cause::Unauthorised,
+            (403, _) => Cause::Forbidden,
+            _ => Cause::Other,
+        };
+        let mut failure = Self::new(cause, format!("the API server says {code} {reason}: {message}"));
+        if matches!(code, 400 | 422) {
+            failure.cause = Cause::NotStreamed;
+        }
+        failure
+    }
+
+    /// Of a request that is no streamed list: the server has not refused that.
+    pub(super) fn of_plain(self) -> Self {
+        if self.cause == Cause::NotStreamed { Self { cause: Cause::Other, ..self } } else { self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes() {
+        let cause = |code, reason| Failure::of_status(code, "m", reason).cause;
+        assert_eq!(cause(410, "Expired"), Cause::Gone);
+        assert_eq!(cause(410, ""), Cause::Gone);
+        assert_eq!(cause(401, "Unauthorized"), Cause::Unauthorised);
+        assert_eq!(cause(403, "Forbidden"), Cause::Forbidden);
+        assert_eq!(cause(422, "Invalid"), Cause::NotStreamed);
+        assert_eq!(Failure::of_status(422, "m", "Invalid").of_plain().cause, Cause::Other);
+        assert_eq!(cause(500, "InternalError"), Cause::Other);
+    }
+}

@@ -1,0 +1,401 @@
+//! Follows one kind of object: lists, then watches, for ever; every error is waited out.
+//!
+//! ```text
+//! Unlisted ──list──▶ At(version) ──watch──▶ At(later version) ──watch──▶ …
+//!     ▲                   │ 410 Gone
+//!     └───────────────────┘           any other error: wait, then again from where it was
+//! ```
+//!
+//! The list is a streamed one (KEP-3157) where the server has it: each object is decoded as it arrives, and the
+//! same connection goes on as the watch. Where it is refused, pages are read.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use futures_util::io::AsyncBufRead;
+use kube::Client;
+use kube::api::{ListParams, Request, WatchParams};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::decode::{self, Decoded, Page, Said, Version};
+use super::failure::{Cause, Failure};
+use super::lines::{self, Lines, Next};
+use super::{Access, Event, Options, Scope, Update};
+use crate::source::{Problem, chain};
+
+/// Until the head of a list's answer is there. A busy API server queues requests, but not for so long.
+const LIST_HEAD_PATIENCE: Duration = Duration::from_secs(20);
+/// The same for a watch, which costs the server little to begin.
+const WATCH_HEAD_PATIENCE: Duration = Duration::from_secs(8);
+/// Between two octets of a list.
+const LIST_PATIENCE: Duration = Duration::from_secs(15);
+/// A watch that is over sooner counts as a failed try, so that no loop is hot.
+const SHORT: Duration = Duration::from_secs(1);
+/// The server ends a watch by itself; this much later it is dead.
+const GRACE: Duration = Duration::from_secs(3);
+/// The first wait after an error.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest, before jitter of as much again: an API server that returns is found within 3 seconds.
+const LONGEST_WAIT: Duration = Duration::from_millis(1500);
+/// Between tries of what the account may not see.
+const FORBIDDEN_WAIT: Duration = Duration::from_secs(30);
+/// The same trouble is not logged again for this long.
+const REPEAT: Duration = Duration::from_secs(60);
+/// The most octets of a page.
+const MAX_PAGE: usize = 512 << 20;
+
+/// Who waits for the updates has gone.
+struct Closed;
+
+/// Why a list or a watch ended.
+enum End {
+    Failed(Failure),
+    Closed,
+}
+
+impl<F: Into<Failure>> From<F> for End {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+impl From<Closed> for End {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+/// Follows one scope.
+pub(super) struct Follow {
+    pub(super) access: Access,
+    pub(super) client: Client,
+    pub(super) options: Options,
+    /// Which of the scopes it is, and what it is.
+    pub(super) number: usize,
+    pub(super) scope: Scope,
+    pub(super) updates: mpsc::Sender<Update>,
+}
+
+impl Follow {
+    /// Runs until nobody listens any more.
+    pub(super) async fn run(mut self) {
+        let mut position: Option<Version> = None;
+        let mut trouble = Trouble::default();
+        let mut waits = waits();
+        loop {
+            let started = Instant::now();
+            let end = match &mut position {
+                None => self.list(&mut position, &mut trouble).await,
+                Some(version) => self.watch(version, &mut trouble).await,
+            };
+            let short = started.elapsed() < SHORT;
+            if !short {
+                waits = self::waits();
+            }
+            match end {
+                Ok(()) if !short => continue,
+                // Ended by the server, as watches are, but too soon for it to be the usual end.
+                Ok(()) => {}
+                Err(End::Closed) => return,
+                Err(End::Failed(failure)) => {
+                    if failure.cause == Cause::Gone {
+                        position = None;
+                    }
+                    if trouble.is_news(&failure, &self.scope) {
+                        let forbidden = failure.cause == Cause::Forbidden;
+                        let event = Event::Trouble { message: failure.to_string(), forbidden };
+                        if self.send(event).await.is_err() {
+                            return;
+                        }
+                    }
+                    match failure.cause {
+                        Cause::Unauthorised => self.reconnect().await,
+                        Cause::Forbidden if !self.scope.is_needed() => {
+                            tokio::time::sleep(FORBIDDEN_WAIT.mul_f32(1.0 + fastrand::f32())).await;
+                            continue;
+                        }
+                        _ => {}
+                    }
+                    if let Some(wait) = failure.retry_after {
+                        tokio::time::sleep(wait).await;
+                        continue;
+                    }
+                }
+            }
+            tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+        }
+    }
+
+    /// New credentials may be in the file by now.
+    async fn reconnect(&mut self) {
+        match self.access.client().await {
+            Ok(client) => self.client = client,
+            // The old client goes on: its credentials may be good again.
+            Err(error) => warn!("{}: {}", self.scope, chain(&error)),
+        }
+    }
+
+    async fn list(&self, position: &mut Option<Version>, trouble: &mut Trouble) -> Result<(), End> {
+        match self.streamed_list(position, trouble).await {
+            // A server without streamed lists refuses the request; an etcd that cannot tell where it is leaves
+            // the list without its end.
+            Err(End::Failed(failure)) if failure.cause == Cause::NotStreamed => {
+                self.paged_list(position, trouble).await
+            }
+            other => other,
+        }
+    }
+
+    async fn streamed_list(&self, position: &mut Option<Version>, trouble: &mut Trouble) -> Result<(), End> {
+        let params = WatchParams {
+            send_initial_events: true,
+            // Not the list's bound but the server's: the watch behind it ends by ours.
+            timeout: Some(900),
+            ..self.watch_params()
+        };
+        let request = Request::new(self.scope.path()).watch(&params, "").map_err(Failure::of_request)?;
+        let stream = self.request(request, LIST_HEAD_PATIENCE).await?;
+        let mut lines = Lines::new(Box::pin(stream), self.options.max_object);
+        self.send(Event::Listing).await?;
+        loop {
+            let patience = || Instant::now() + LIST_PATIENCE;
+            let octets = match lines.next(patience).await? {
+                Next::Line(octets) => octets,
+                Next::TooLong => {
+                    self.too_long().await?;
+                    continue;
+                }
+                Next::End => return Err(Failure::ended("the list broke off").into()),
+                Next::Silence => return Err(Failure::not_streamed("the streamed list has no end").into()),
+            };
+            match self.read(octets).await? {
+                None => {}
+                Some(Said::Is(decoded)) => self.listed(decoded).await?,
+                // While the list was made.
+                Some(Said::Gone(name, _)) => self.send(Event::NoItem(name)).await?,
+                Some(Said::Bookmark(_, false)) => {}
+                Some(Said::Bookmark(version, true)) => {
+                    self.send(Event::Listed).await?;
+                    trouble.is_over(&self.scope);
+                    let version = position.insert(version);
+                    return match self.events(lines, version, &self.deadline()).await {
+                        // The list's own bound is far away: from here on watches are shorter.
+                        Err(End::Failed(failure)) if failure.cause == Cause::Silent => Ok(()),
+                        ended => ended,
+                    };
+                }
+                Some(Said::Error(status)) => return Err(Failure::of_event(status).into()),
+            }
+        }
+    }
+
+    async fn paged_list(&self, position: &mut Option<Version>, trouble: &mut Trouble) -> Result<(), End> {
+        let mut params = ListParams {
+            label_selector: self.scope.label_selector(&self.options),
+            field_selector: self.scope.field_selector(),
+            limit: Some(self.options.page),
+            ..ListParams::default()
+        };
+        self.send(Event::Listing).await?;
+        loop {
+            let request = Request::new(self.scope.path()).list(&params).map_err(Failure::of_request)?;
+            let stream = self.request(request, LIST_HEAD_PATIENCE).await.map_err(Failure::of_plain)?;
+            let text = lines::all(Box::pin(stream), MAX_PAGE, LIST_PATIENCE).await?;
+            let page: Page<'_> = serde_json::from_slice(&text).map_err(Failure::of_page)?;
+            for item in page.items.unwrap_or_default() {
+                match decode::item(self.scope.kind, item) {
+                    Ok(decoded) => self.listed(decoded).await?,
+                    Err(problem) => self.send(Event::Problem(problem)).await?,
+                }
+            }
+            params.continue_token = page.metadata.r#continue.filter(|token| !token.is_empty());
+            if params.continue_token.is_none() {
+                self.send(Event::Listed).await?;
+                trouble.is_over(&self.scope);
+                *position = Some(page.metadata.resource_version);
+                return Ok(());
+            }
+        }
+    }
+
+    async fn watch(&self, version: &mut Version, trouble: &mut Trouble) -> Result<(), End> {
+        let deadline = self.deadline();
+        let timeout = u32::try_from(self.options.watch_timeout.as_secs()).unwrap_or(u32::MAX);
+        // A quarter of jitter: a thousand of us do not begin again in the same second.
+        let timeout = timeout - fastrand::u32(0..=timeout / 4);
+        let params = WatchParams { timeout: Some(timeout.max(1)), ..self.watch_params() };
+        let request = Request::new(self.scope.path()).watch(&params, version).map_err(Failure::of_request)?;
+        let stream = self.request(request, WATCH_HEAD_PATIENCE).await.map_err(Failure::of_plain)?;
+        if trouble.is_over(&self.scope) {
+            self.send(Event::Following).await?;
+        }
+        self.events(Lines::new(Box::pin(stream), self.options.max_object), version, &deadline).await
+    }
+
+    /// When a watch that begins now is over: dead, if the server has not ended it before.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.options.watch_timeout + GRACE
+    }
+
+    /// The events of a watch until it ends.
+    async fn events(
+        &self,
+        mut lines: Lines<impl AsyncBufRead + Unpin>,
+        version: &mut Version,
+        deadline: &Instant,
+    ) -> Result<(), End> {
+        loop {
+            let octets = match lines.next(|| *deadline).await? {
+                Next::Line(octets) => octets,
+                Next::TooLong => {
+                    self.too_long().await?;
+                    continue;
+                }
+                Next::End => return Ok(()),
+                // A server that lives ends a watch in time.
+                Next::Silence => return Err(Failure::silent().into()),
+            };
+            match self.read(octets).await? {
+                None => {}
+                Some(Said::Is(decoded)) => {
+                    let at = decoded.version.clone();
+                    self.changed(decoded).await?;
+                    *version = at;
+                }
+                Some(Said::Gone(name, at)) => {
+                    self.send(Event::Delete(name)).await?;
+                    *version = at;
+                }
+                Some(Said::Bookmark(at, _)) => *version = at,
+                Some(Said::Error(status)) => return Err(Failure::of_event(status).into()),
+            }
+        }
+    }
+
+    fn watch_params(&self) -> WatchParams {
+        WatchParams {
+            label_selector: self.scope.label_selector(&self.options),
+            field_selector: self.scope.field_selector(),
+            bookmarks: true,
+            ..WatchParams::default()
+        }
+    }
+
+    async fn request(
+        &self,
+        mut request: http::Request<Vec<u8>>,
+        patience: Duration,
+    ) -> Result<impl AsyncBufRead + use<>, Failure> {
+        // Kubernetes 1.37 compresses watches, one stream an event; here they are read as they come.
+        request
+            .headers_mut()
+            .insert(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
+        match timeout(patience, self.client.request_stream(request)).await {
+            Ok(stream) => stream.map_err(Failure::of_client),
+            Err(_) => Err(Failure::ended(format!("no answer within {} s", patience.as_secs()))),
+        }
+    }
+
+    /// What a line says; one that cannot be read is told and passed over.
+    async fn read(&self, octets: &[u8]) -> Result<Option<Said>, Closed> {
+        match decode::line(self.scope.kind, octets) {
+            Ok(said) => Ok(Some(said)),
+            Err(problem) => self.send(Event::Problem(problem)).await.map(|()| None),
+        }
+    }
+
+    async fn too_long(&self) -> Result<(), Closed> {
+        let limit = self.options.max_object >> 20;
+        let message =
+            format!("an object is longer than limits.object_size ({limit} MiB): what was known of it stays");
+        self.send(Event::Problem(Box::new(Problem::error(message).of(self.scope.to_string())))).await
+    }
+
+    /// An object of a list.
+    async fn listed(&self, decoded: Decoded) -> Result<(), Closed> {
+        // The versions of one cluster compare as numbers (KEP-5504); where they do not, the list's order counts.
+        let age = decoded.version.parse().unwrap_or_default();
+        let event = match self.usable(decoded.object, decoded.beside).await? {
+            Some(Some(object)) => Event::Item(object, age),
+            Some(None) => Event::NoItem(decoded.name),
+            None => Event::UnusableItem(decoded.name),
+        };
+        self.send(event).await
+    }
+
+    /// An object of a watch.
+    async fn changed(&self, decoded: Decoded) -> Result<(), Closed> {
+        match self.usable(decoded.object, decoded.beside).await? {
+            Some(Some(object)) => self.send(Event::Apply(object)).await,
+            // It may have been a service's before.
+            Some(None) => self.send(Event::Delete(decoded.name)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Tells what is wrong with an object; None where it cannot be used.
+    async fn usable<T>(
+        &self,
+        object: Result<T, Box<Problem>>,
+        beside: Vec<Problem>,
+    ) -> Result<Option<T>, Closed> {
+        for problem in beside {
+            self.send(Event::Problem(Box::new(problem))).await?;
+        }
+        match object {
+            Ok(object) => Ok(Some(object)),
+            Err(mut problem) => {
+                problem.message.push_str("; what was known of it stays");
+                self.send(Event::Problem(problem)).await.map(|()| None)
+            }
+        }
+    }
+
+    async fn send(&self, event: Event) -> Result<(), Closed> {
+        self.updates.send(Update { scope: self.number, event }).await.map_err(|_| Closed)
+    }
+}
+
+fn waits() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// What is wrong with a scope just now, so that it is said once.
+#[derive(Default)]
+struct Trouble {
+    said: Option<(String, Instant)>,
+    since: Option<Instant>,
+}
+
+impl Trouble {
+    /// Logs a failure; gives whether it is another one than the last.
+    fn is_news(&mut self, failure: &Failure, scope: &Scope) -> bool {
+        let text = failure.to_string();
+        self.since.get_or_insert_with(Instant::now);
+        let known = self.said.as_ref().filter(|(said, _)| *said == text);
+        if known.is_some_and(|(_, at)| at.elapsed() < REPEAT) {
+            return false;
+        }
+        let is_new = known.is_none();
+        warn!("{scope}: {text}{}", scope.without(failure.cause == Cause::Forbidden));
+        self.said = Some((text, Instant::now()));
+        is_new
+    }
+
+    /// Logs the end of it; gives whether there was any.
+    fn is_over(&mut self, scope: &Scope) -> bool {
+        self.said = None;
+        let since = self.since.take();
+        if let Some(since) = since {
+            info!("{scope}: followed again after {:.1} s", since.elapsed().as_secs_f64());
+        }
+        since.is_some()
+    }
+}

@@ -1,0 +1,148 @@
+//! A live cluster: the API server's lists and watches, made slim and told as updates.
+//!
+//! ```text
+//! access: kubeconfig or service account ──▶ client
+//! follow: one task a scope (a kind, of the cluster or of a namespace): list, watch, wait out errors
+//! lines, decode: octets ──▶ events ──▶ slim objects        (each bad one a Problem, the good ones go on)
+//! ```
+//!
+//! Watched are Services, EndpointSlices, StatefulSets and, without a filter, Namespaces; Pods only for
+//! `pods = "verified"`. Nothing is kept here but where each watch stands: whoever takes the updates
+//! ([`crate::cluster::Relist`]) decides what they change.
+
+mod access;
+mod decode;
+mod failure;
+mod follow;
+mod lines;
+mod scope;
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub use access::{Access, AccessError};
+pub use scope::Scope;
+
+use crate::cluster::ObjectName;
+use crate::model::{Object, Selector};
+use crate::source::Problem;
+use follow::Follow;
+
+/// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait.
+const QUEUE: usize = 4096;
+
+/// What is followed, and within which bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Only objects of these; None is all.
+    pub namespaces: Option<Vec<String>>,
+    /// Only Services with these labels.
+    pub selector: Selector,
+    /// Whether to follow Pods.
+    pub pods: bool,
+    /// How long a watch lasts before the next one: what is dead is noticed by then.
+    pub watch_timeout: Duration,
+    /// Objects in a page of a list.
+    pub page: u32,
+    /// The most octets of one object.
+    pub max_object: usize,
+}
+
+/// Something that was said of a scope.
+#[derive(Debug)]
+pub struct Update {
+    /// Its place in [`Kubernetes::scopes`].
+    pub scope: usize,
+    /// What was said.
+    pub event: Event,
+}
+
+/// What was said.
+#[derive(Debug)]
+pub enum Event {
+    /// A list begins; one that had begun before is void.
+    Listing,
+    /// An object of the list, and its age: of two, the greater is the newer.
+    Item(Object, u64),
+    /// An object of the list that cannot be used: what was known of it stays.
+    UnusableItem(ObjectName),
+    /// Went while the list was made, or has nothing to do with names.
+    NoItem(ObjectName),
+    /// The list is complete, and followed from here on.
+    Listed,
+    /// An object is like this now.
+    Apply(Object),
+    /// An object is gone.
+    Delete(ObjectName),
+    /// Cannot be listed or followed just now; tried again until it can.
+    Trouble {
+        /// What is wrong.
+        message: String,
+        /// The account may not see it: that does not mend itself.
+        forbidden: bool,
+    },
+    /// Is followed again.
+    Following,
+    /// Something is wrong with an object.
+    Problem(Box<Problem>),
+}
+
+/// Follows a cluster; dropped, it ends.
+pub struct Kubernetes {
+    scopes: Vec<Scope>,
+    updates_rx: mpsc::Receiver<Update>,
+    tasks: JoinSet<()>,
+}
+
+impl Kubernetes {
+    /// Begins to follow. An API server that cannot be reached is no error: it is told as trouble, and waited for.
+    ///
+    /// # Errors
+    /// When the kubeconfig or the service account cannot be used.
+    pub async fn start(access: Access, options: Options) -> Result<Self, AccessError> {
+        let scopes = Scope::all(&options);
+        let (updates, updates_rx) = mpsc::channel(QUEUE);
+        let client = access.client().await?;
+        let mut tasks = JoinSet::new();
+        for (number, scope) in scopes.iter().enumerate() {
+            let follow = Follow {
+                access: access.clone(),
+                client: client.clone(),
+                options: options.clone(),
+                number,
+                scope: scope.clone(),
+                updates: updates.clone(),
+            };
+            tasks.spawn(follow.run());
+        }
+        Ok(Self { scopes, updates_rx, tasks })
+    }
+
+    /// What is followed, in the order that updates name it by.
+    #[must_use]
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// Waits for updates and takes those that are there, at most `limit`. Nothing is lost when it is cancelled.
+    ///
+    /// Gives false when a task ended in a panic: it must be started anew.
+    pub async fn updates(&mut self, updates: &mut Vec<Update>, limit: usize) -> bool {
+        tokio::select! {
+            biased;
+            // Tasks run for ever; one that does not has panicked.
+            Some(_) = self.tasks.join_next() => false,
+            count = self.updates_rx.recv_many(updates, limit) => count > 0,
+        }
+    }
+
+    /// Takes the updates that are there, without waiting.
+    pub fn more_updates(&mut self, updates: &mut Vec<Update>, limit: usize) {
+        while updates.len() < limit {
+            let Ok(update) = self.updates_rx.try_recv() else { return };
+            updates.push(update);
+        }
+    }
+}
