@@ -8,6 +8,7 @@
 //!
 //! `server` and `cluster` never import each other: they meet at `zone`. A test holds the imports to this.
 
+pub mod admin;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -24,8 +24,8 @@ impl Check {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.source.resolve(self.source.typed())?;
         let mut out = std::io::stdout().lock();
-        if config.manifests.is_none() && self.source.config.is_some() {
-            writeln!(out, "configuration: no errors; it names no manifests to check")?;
+        if config.cluster.is_none() && self.source.config.is_some() {
+            writeln!(out, "configuration: no errors; it names no cluster to check")?;
             return Ok(ExitCode::SUCCESS);
         }
         let loaded = offline::load(&config)?;

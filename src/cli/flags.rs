@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{Config, Typed, TypedSource};
+use crate::config::{Cluster, Config, Typed, TypedSource};
+use crate::source::kubernetes::Access;
 
 /// Where the configuration and the cluster come from.
 #[derive(Debug, Clone, Args)]
@@ -23,6 +24,16 @@ pub(super) struct SourceFlags {
     /// folder is followed while it changes; a bad edit keeps the last good state.
     #[arg(long, value_name = "PATH")]
     manifests: Option<String>,
+
+    /// Take the cluster from the API server of this kubeconfig
+    ///
+    /// Without --manifests and --kubeconfig: the files that KUBECONFIG names, else the service account of the pod.
+    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    kubeconfig: Option<String>,
+
+    /// The context of the kubeconfig (of ~/.kube/config, where none is named) [default: its current one]
+    #[arg(long, value_name = "NAME", conflicts_with = "manifests")]
+    context: Option<String>,
 
     /// Only objects of these namespaces (comma list); names in other namespaces are REFUSED
     #[arg(long = "namespace", short = 'n', value_name = "NAME", value_delimiter = ',')]
@@ -46,11 +57,26 @@ pub(super) struct SourceFlags {
     zone: Option<String>,
 }
 
+/// The cluster that the surroundings name, where nothing else does.
+fn around() -> Option<Cluster> {
+    let kubeconfig = std::env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
+    let access = if kubeconfig {
+        Access::Kubeconfig { file: None, context: None }
+    } else if Access::is_in_cluster() {
+        Access::InCluster
+    } else {
+        return None;
+    };
+    Some(Cluster::Kubernetes(access))
+}
+
 impl SourceFlags {
     /// What the flags say, as typed.
     pub(super) fn typed(&self) -> Typed {
         let source = TypedSource {
             manifests: self.manifests.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
             namespaces: self.namespaces.clone(),
             label_selector: self.label_selector.clone(),
             pod_cidr: self.pod_cidr.clone(),
@@ -67,5 +93,12 @@ impl SourceFlags {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         }))?;
         Ok(Config::resolve(flags.or(env).or(file))?)
+    }
+
+    /// The same, and where no cluster is named the one of the surroundings: `KUBECONFIG`, or the pod's account.
+    pub(super) fn resolve_around(&self, flags: Typed) -> anyhow::Result<Config> {
+        let mut config = self.resolve(flags)?;
+        config.cluster = config.cluster.or_else(around);
+        Ok(config)
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let config = self.source.resolve(self.source.typed())?;
+        let config = self.source.resolve_around(self.source.typed())?;
         let loaded = offline::load(&config)?;
         for problem in loaded.problems.iter().filter(|problem| problem.severity == Severity::Error) {
             run::say(&format!("error: {problem}"));

@@ -11,7 +11,7 @@ use crate::run;
 /// Answer questions over UDP and TCP.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again.\n\n  rollcall serve --config config/demo.toml\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300"
+    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again.\n\n  rollcall serve --config config/demo.toml\n  rollcall serve --kubeconfig ~/.kube/config --listen 127.0.0.1:5300\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300"
 )]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -21,15 +21,20 @@ pub(super) struct Serve {
     /// [default: 0.0.0.0:53 and [::]:53]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Vec<String>>,
+
+    /// Tell health here over HTTP (/livez, /readyz): ADDRESS:PORT, :PORT for every address, or off
+    /// [default: 127.0.0.1:9153]
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
 }
 
 impl Serve {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         run::init_logging();
-        let (source, listen) = (self.source.clone(), self.listen.clone());
+        let (source, listen, admin) = (self.source.clone(), self.listen.clone(), self.admin.clone());
         // Called again at each reload: the file and the environment's words may have changed.
         let configure = move || -> anyhow::Result<Config> {
-            source.resolve(Typed { listen: listen.clone(), ..source.typed() })
+            source.resolve_around(Typed { listen: listen.clone(), admin: admin.clone(), ..source.typed() })
         };
         run::serve(configure)?;
         Ok(ExitCode::SUCCESS)

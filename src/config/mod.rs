@@ -10,5 +10,5 @@ mod typed;
 
 pub use error::{ConfigError, Problem};
 pub use numbers::{NUMBERS, Number};
-pub use resolve::Config;
+pub use resolve::{Admin, Cluster, Config};
 pub use typed::{Typed, TypedLimits, TypedSource, TypedTtl, TypedUpstream};

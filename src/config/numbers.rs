@@ -103,6 +103,34 @@ pub const NUMBERS: &[Number] = &[
         [0, 3600],
         "How long to answer on after SIGTERM; 0 by default with manifests.",
     ),
+    number(
+        "limits.watch_timeout",
+        "s",
+        20,
+        [5, 300],
+        "How long a watch of the API server lasts before the next one goes on from it; a connection that is dead without a word is noticed 3 s later.",
+    ),
+    number(
+        "limits.list_page",
+        "",
+        250,
+        [10, 5000],
+        "Objects in a page of a list, where the API server has no streamed lists.",
+    ),
+    number(
+        "limits.object_size",
+        "MiB",
+        8,
+        [1, 256],
+        "The size of one object from the API server; of a longer one what was known of it stays.",
+    ),
+    number(
+        "limits.admin_connections",
+        "",
+        64,
+        [1, 4096],
+        "Connections to the admin address at one time; more wait.",
+    ),
 ];
 
 /// The number of a key. Keys are this crate's own: a wrong one is caught by the test below.

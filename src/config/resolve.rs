@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use ipnet::IpNet;
 
 use super::error::{ConfigError, Problem};
 use super::numbers::of;
-use super::typed::Typed;
+use super::typed::{Typed, TypedSource};
 use crate::model::{Label, Selector};
 use crate::server::{TcpLimits, UpstreamLimits};
+use crate::source::kubernetes::{self, Access};
 use crate::source::manifests;
 use crate::wire::Name;
 use crate::zone::{Nameserver, Order, PodNames, PtrNames, Ttl};
@@ -34,13 +36,39 @@ pub struct Config {
     pub ns: Vec<Nameserver>,
     pub identity: Option<Box<str>>,
     pub ttl: Ttl,
-    pub manifests: Option<String>,
+    /// None: neither was named.
+    pub cluster: Option<Cluster>,
     pub source: manifests::Options,
+    pub kubernetes: kubernetes::Options,
     pub upstream: Vec<SocketAddr>,
     pub upstream_limits: UpstreamLimits,
     pub udp_threads: usize,
     pub tcp: TcpLimits,
     pub lameduck: Duration,
+    pub admin: Admin,
+    /// The operator named the address: one that cannot be bound is an error.
+    pub admin_is_given: bool,
+    pub admin_connections: usize,
+}
+
+/// Where the cluster comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cluster {
+    /// A file, a folder, or `-`.
+    Manifests(String),
+    /// An API server.
+    Kubernetes(Access),
+}
+
+/// Where health is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admin {
+    /// Nowhere.
+    Off,
+    /// At an address.
+    At(SocketAddr),
+    /// At every address of the machine, in both families where it has both.
+    Everywhere(u16),
 }
 
 impl Config {
@@ -68,6 +96,12 @@ impl Config {
         let (limits, ttl) = (&typed.limits, &typed.ttl);
         let lameduck = limits.lameduck.or(typed.source.manifests.as_ref().map(|_| 0));
         let default_ns = vec![format!("ns.dns.{zone}")];
+        let admin_is_given = typed.admin.is_some();
+        let admin = r.one("admin", typed.admin.as_deref().unwrap_or("127.0.0.1:9153"), admin);
+        let cluster = r.cluster(&typed.source);
+        let namespaces = r.namespaces(typed.source.namespaces);
+        let selector = typed.source.label_selector.unwrap_or_default();
+        let selector = r.one("source.label_selector", &selector, parse::<Selector>).unwrap_or_default();
         let config = Self {
             listen: r.all("listen", &listen, |text| address(text, 53)),
             listen_is_given,
@@ -78,7 +112,7 @@ impl Config {
             ),
             pods: r.choice(
                 "pods",
-                typed.pods,
+                typed.pods.clone(),
                 &[
                     ("disabled", PodNames::Disabled),
                     ("insecure", PodNames::Insecure),
@@ -118,18 +152,20 @@ impl Config {
                     &texts(typed.source.service_cidr, &["10.96.0.0/16", "fd00:10:96::/112"]),
                     parse,
                 ),
-                namespaces: r.namespaces(typed.source.namespaces),
-                selector: r
-                    .one(
-                        "source.label_selector",
-                        &typed.source.label_selector.unwrap_or_default(),
-                        parse::<Selector>,
-                    )
-                    .unwrap_or_default(),
+                namespaces: namespaces.clone(),
+                selector: selector.clone(),
                 max_file: r.number::<u64>("limits.manifest_size", limits.manifest_size) << 20,
                 max_played: r.number("limits.played_pods", limits.played_pods),
             },
-            manifests: typed.source.manifests,
+            cluster,
+            kubernetes: kubernetes::Options {
+                namespaces,
+                selector,
+                pods: typed.pods.as_deref() == Some("verified"),
+                watch_timeout: Duration::from_secs(r.number("limits.watch_timeout", limits.watch_timeout)),
+                page: r.number("limits.list_page", limits.list_page),
+                max_object: r.number::<usize>("limits.object_size", limits.object_size) << 20,
+            },
             upstream: r.all("upstream.servers", &typed.upstream.servers.unwrap_or_default(), |text| {
                 address(text, 53)
             }),
@@ -146,6 +182,9 @@ impl Config {
                 pipelined: r.number("limits.tcp_pipelined", limits.tcp_pipelined),
             },
             lameduck: Duration::from_secs(r.number("limits.lameduck", lameduck)),
+            admin: admin.unwrap_or(Admin::Off),
+            admin_is_given,
+            admin_connections: r.number("limits.admin_connections", limits.admin_connections),
             zone,
         };
         if r.problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(r.problems)) }
@@ -168,6 +207,19 @@ fn parse<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
 fn address(text: &str, port: u16) -> Result<SocketAddr, String> {
     let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port));
     text.parse().or(bare).map_err(|_| format!("`{text}` is not an address and port (127.0.0.1:53, [::1]:53)"))
+}
+
+/// `off`, an address, or `:9153` for every address of the machine.
+fn admin(text: &str) -> Result<Admin, String> {
+    if text == "off" {
+        return Ok(Admin::Off);
+    }
+    if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        return Ok(Admin::Everywhere(port));
+    }
+    let not_one =
+        |_| format!("`{text}` is not an address and port (127.0.0.1:9153), a port (:9153) or `off`");
+    address(text, 9153).map(Admin::At).map_err(not_one)
 }
 
 fn reverse(text: &str) -> Result<IpNet, String> {
@@ -220,6 +272,21 @@ impl Resolver {
         let unit = if number.unit.is_empty() { String::new() } else { format!(" {}", number.unit) };
         self.say(key, format!("{value} is not from {} to {}{unit}", number.min, number.max));
         T::default()
+    }
+
+    fn cluster(&mut self, typed: &TypedSource) -> Option<Cluster> {
+        let live = typed.kubeconfig.is_some() || typed.context.is_some();
+        match &typed.manifests {
+            Some(_) if live => {
+                self.say("source.manifests", "there is a kubeconfig or context as well: give one of the two");
+                None
+            }
+            Some(manifests) => Some(Cluster::Manifests(manifests.clone())),
+            None => live.then(|| {
+                let file = typed.kubeconfig.as_ref().map(PathBuf::from);
+                Cluster::Kubernetes(Access::Kubeconfig { file, context: typed.context.clone() })
+            }),
+        }
     }
 
     fn namespaces(&mut self, names: Option<Vec<String>>) -> Option<Vec<String>> {
@@ -314,6 +381,33 @@ mod tests {
         {
             assert!(ns(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_admin_address() {
+        let admin = |text: &str| resolve(&format!("admin = '{text}'")).map(|config| config.admin);
+        assert_eq!(admin("off").unwrap(), Admin::Off);
+        assert_eq!(admin(":0").unwrap(), Admin::Everywhere(0));
+        assert_eq!(admin("[::1]:80").unwrap(), Admin::At("[::1]:80".parse().unwrap()));
+        assert_eq!(admin("::1").unwrap(), Admin::At("[::1]:9153".parse().unwrap()));
+        for bad in ["", ":", ":x", ":70000", "on", "localhost:1"] {
+            assert!(admin(bad).is_err(), "{bad}");
+        }
+        let config = resolve("").unwrap();
+        assert_eq!(
+            (config.admin, config.admin_is_given),
+            (Admin::At("127.0.0.1:9153".parse().unwrap()), false)
+        );
+    }
+
+    #[test]
+    fn one_source() {
+        let cluster = |text: &str| resolve(&format!("[source]\n{text}")).map(|config| config.cluster);
+        assert_eq!(cluster("").unwrap(), None);
+        assert_eq!(cluster("manifests = 'm'").unwrap(), Some(Cluster::Manifests("m".into())));
+        let access = Access::Kubeconfig { file: Some("k".into()), context: Some("c".into()) };
+        assert_eq!(cluster("kubeconfig = 'k'\ncontext = 'c'").unwrap(), Some(Cluster::Kubernetes(access)));
+        assert!(cluster("manifests = 'm'\ncontext = 'c'").is_err());
     }
 
     #[test]

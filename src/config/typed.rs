@@ -14,6 +14,7 @@ use super::numbers::NUMBERS;
 pub struct Typed {
     pub zone: Option<String>,
     pub listen: Option<Vec<String>>,
+    pub admin: Option<String>,
     pub order: Option<String>,
     pub pods: Option<String>,
     pub endpoint_pod_names: Option<bool>,
@@ -43,6 +44,8 @@ pub struct TypedTtl {
 #[allow(missing_docs)]
 pub struct TypedSource {
     pub manifests: Option<String>,
+    pub kubeconfig: Option<String>,
+    pub context: Option<String>,
     pub namespaces: Option<Vec<String>>,
     pub label_selector: Option<String>,
     pub pod_cidr: Option<Vec<String>>,
@@ -73,6 +76,10 @@ pub struct TypedLimits {
     pub manifest_size: Option<u64>,
     pub played_pods: Option<u64>,
     pub lameduck: Option<u64>,
+    pub watch_timeout: Option<u64>,
+    pub list_page: Option<u64>,
+    pub object_size: Option<u64>,
+    pub admin_connections: Option<u64>,
 }
 
 /// How a value stands in the environment.
@@ -90,6 +97,7 @@ enum Form {
 const KEYS: &[(&str, Form)] = &[
     ("zone", Form::Text),
     ("listen", Form::List),
+    ("admin", Form::Text),
     ("order", Form::Text),
     ("pods", Form::Text),
     ("endpoint_pod_names", Form::Bool),
@@ -98,6 +106,8 @@ const KEYS: &[(&str, Form)] = &[
     ("ns", Form::Words),
     ("identity", Form::Text),
     ("source.manifests", Form::Text),
+    ("source.kubeconfig", Form::Text),
+    ("source.context", Form::Text),
     ("source.namespaces", Form::List),
     ("source.label_selector", Form::Text),
     ("source.pod_cidr", Form::List),
@@ -116,9 +126,10 @@ impl Typed {
         let mut typed: Self = toml::from_str(&text)
             .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        if let Some(manifests) = typed.source.manifests.as_mut().filter(|manifests| *manifests != "-") {
-            let absolute: PathBuf = folder.join(&*manifests);
-            *manifests = absolute.to_string_lossy().into_owned();
+        let manifests = typed.source.manifests.as_mut().filter(|manifests| *manifests != "-");
+        for path in manifests.into_iter().chain(typed.source.kubeconfig.as_mut()) {
+            let absolute: PathBuf = folder.join(&*path);
+            *path = absolute.to_string_lossy().into_owned();
         }
         Ok(typed)
     }
@@ -155,6 +166,7 @@ impl Typed {
         Self {
             zone: self.zone.or(other.zone),
             listen: self.listen.or(other.listen),
+            admin: self.admin.or(other.admin),
             order: self.order.or(other.order),
             pods: self.pods.or(other.pods),
             endpoint_pod_names: self.endpoint_pod_names.or(other.endpoint_pod_names),
@@ -167,15 +179,25 @@ impl Typed {
                 negative: self.ttl.negative.or(other.ttl.negative),
                 expected: self.ttl.expected.or(other.ttl.expected),
             },
-            source: TypedSource {
-                manifests: self.source.manifests.or(other.source.manifests),
-                namespaces: self.source.namespaces.or(other.source.namespaces),
-                label_selector: self.source.label_selector.or(other.source.label_selector),
-                pod_cidr: self.source.pod_cidr.or(other.source.pod_cidr),
-                service_cidr: self.source.service_cidr.or(other.source.service_cidr),
-            },
+            source: self.source.or(other.source),
             upstream: TypedUpstream { servers: self.upstream.servers.or(other.upstream.servers) },
             limits: self.limits.or(other.limits),
+        }
+    }
+}
+
+impl TypedSource {
+    /// Who names an API server means no manifests, and the other way round.
+    fn or(self, other: Self) -> Self {
+        let (here, live) = (self.manifests.is_some(), self.kubeconfig.is_some() || self.context.is_some());
+        Self {
+            manifests: self.manifests.or(other.manifests.filter(|_| !live)),
+            kubeconfig: self.kubeconfig.or(other.kubeconfig.filter(|_| !here)),
+            context: self.context.or(other.context.filter(|_| !here)),
+            namespaces: self.namespaces.or(other.namespaces),
+            label_selector: self.label_selector.or(other.label_selector),
+            pod_cidr: self.pod_cidr.or(other.pod_cidr),
+            service_cidr: self.service_cidr.or(other.service_cidr),
         }
     }
 }
@@ -194,6 +216,10 @@ impl TypedLimits {
             manifest_size: self.manifest_size.or(other.manifest_size),
             played_pods: self.played_pods.or(other.played_pods),
             lameduck: self.lameduck.or(other.lameduck),
+            watch_timeout: self.watch_timeout.or(other.watch_timeout),
+            list_page: self.list_page.or(other.list_page),
+            object_size: self.object_size.or(other.object_size),
+            admin_connections: self.admin_connections.or(other.admin_connections),
         }
     }
 }
@@ -284,6 +310,25 @@ mod tests {
             (both.zone.as_deref(), both.order.as_deref(), both.limits.tcp_idle),
             (Some("a"), Some("random"), Some(3))
         );
+    }
+
+    #[test]
+    fn a_flag_for_one_source_drops_the_other_of_the_file() {
+        let live = Typed {
+            source: TypedSource { context: Some("c".into()), ..TypedSource::default() },
+            ..Typed::default()
+        };
+        let file: Typed = toml::from_str("[source]\nmanifests = 'm'\nnamespaces = ['a']").unwrap();
+        let both = live.or(file).source;
+        assert_eq!((both.manifests, both.context.as_deref()), (None, Some("c")));
+        assert_eq!(both.namespaces.map(|names| names.len()), Some(1));
+        let here = Typed {
+            source: TypedSource { manifests: Some("m".into()), ..TypedSource::default() },
+            ..Typed::default()
+        };
+        let file: Typed = toml::from_str("[source]\nkubeconfig = 'k'\ncontext = 'c'").unwrap();
+        let both = here.or(file).source;
+        assert_eq!((both.manifests.as_deref(), both.kubeconfig, both.context), (Some("m"), None, None));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! From dirty to published: the one place where the cluster meets the zone.
 
-use crate::cluster::{Dirty, Index, Kind, ObjectName};
-use crate::model::Object;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::cluster::{Dirty, Index, Kind, ObjectName, ServiceObjects};
+use crate::model::{Object, ServiceKey, ServiceShape};
 use crate::records::{Input, Problem, Settings, service_records};
 use crate::zone::{Change, Publisher};
 
@@ -10,13 +13,35 @@ pub struct Driver {
     index: Index,
     publisher: Publisher,
     settings: Settings,
+    /// Where this process is reached.
+    own: Vec<IpAddr>,
+    /// The clusterIPs of the Services that select this pod.
+    in_front: BTreeMap<ServiceKey, Vec<IpAddr>>,
+}
+
+/// What a publish did.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// How many values of the zone differ.
+    pub changed: usize,
+    /// What could not be published.
+    pub problems: Vec<Problem>,
+    /// Other addresses are in front of this process than before.
+    pub moved: bool,
 }
 
 impl Driver {
     /// Drives an empty cluster.
     #[must_use]
     pub fn new(publisher: Publisher, settings: Settings) -> Self {
-        Self { index: Index::new(), publisher, settings }
+        Self { index: Index::new(), publisher, settings, own: Vec::new(), in_front: BTreeMap::new() }
+    }
+
+    /// Tells where this process is reached, so that Services in front of it are found.
+    #[must_use]
+    pub fn at(mut self, own: &[IpAddr]) -> Self {
+        self.own = own.to_vec();
+        self
     }
 
     /// Adds or replaces an object; see [`Driver::publish`].
@@ -41,16 +66,22 @@ impl Driver {
         by_kind.into_iter().for_each(|(kind, objects)| self.index.reset(kind, objects));
     }
 
-    /// Publishes what changed since the last time; gives how many values of the zone differ, and what could
-    /// not be published.
-    pub fn publish(&mut self) -> (usize, Vec<Problem>) {
+    /// Publishes what changed since the last time.
+    pub fn publish(&mut self) -> Published {
         let mut problems = Vec::new();
+        let mut moved = false;
         let (index, settings) = (&mut self.index, &self.settings);
+        let (own, in_front) = (&self.own, &mut self.in_front);
         let dirty = index.take_dirty();
         let index = &*index;
         let changes = dirty.into_iter().map(|dirty| match dirty {
             Dirty::Service(key) => {
                 let objects = index.service(&key);
+                let before = match addresses_in_front(&objects, own) {
+                    Some(addresses) => in_front.insert(key.clone(), addresses.clone()) != Some(addresses),
+                    None => in_front.remove(&key).is_some(),
+                };
+                moved |= before;
                 let input = Input {
                     key: &key,
                     service: objects.service,
@@ -71,12 +102,26 @@ impl Driver {
             }
         });
         let changed = self.publisher.publish(changes);
-        (changed, problems)
+        Published { changed, problems, moved }
     }
 
     /// Says that the cluster is complete; see [`Publisher::synchronised`].
     pub fn synchronised(&mut self) {
         self.publisher.synchronised();
+    }
+
+    /// Says whether every pod is known; see [`Publisher::set_pods_known`].
+    pub fn set_pods_known(&mut self, known: bool) {
+        self.publisher.set_pods_known(known);
+    }
+
+    /// Where clients reach this process: the clusterIPs in front of it, else its own addresses.
+    #[must_use]
+    pub fn reached_at(&self) -> Vec<IpAddr> {
+        let mut addresses: Vec<IpAddr> = self.in_front.values().flatten().copied().collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() { self.own.clone() } else { addresses }
     }
 
     /// Changes the rules; the next publish makes every record again.
@@ -96,4 +141,17 @@ impl Driver {
     pub fn index(&self) -> &Index {
         &self.index
     }
+
+    /// The same, to change; see [`Driver::publish`].
+    pub fn index_mut(&mut self) -> &mut Index {
+        &mut self.index
+    }
+}
+
+/// The clusterIPs of a Service one of whose endpoints, ready or not, is this process.
+fn addresses_in_front(objects: &ServiceObjects<'_>, own: &[IpAddr]) -> Option<Vec<IpAddr>> {
+    let ServiceShape::ClusterIp(addresses) = &objects.service?.shape else { return None };
+    let mut endpoints = objects.slices.iter().flat_map(|slice| &slice.endpoints);
+    let selects = endpoints.any(|endpoint| endpoint.addresses.iter().any(|address| own.contains(address)));
+    (selects && !addresses.is_empty()).then(|| addresses.clone())
 }

@@ -1,13 +1,20 @@
-//! The whole way from manifests to a zone, without a socket: for `check` and `records`.
+//! The whole way from a cluster to a zone, without a socket: for `check` and `records`.
+
+use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::settings::{for_records, for_zone, own_addresses};
-use super::{Driver, loading};
+use super::Driver;
+use super::feed::Feed;
+use super::served::Served;
+use super::settings::{for_zone, own_addresses};
+use crate::admin::Health;
 use crate::config::Config;
 use crate::source::Problem;
-use crate::source::manifests::{Input, Manifests};
 use crate::zone::{Reader, zone};
+
+/// A command that somebody waits for does not wait for an API server for longer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster that was loaded and published.
 pub struct Offline {
@@ -20,24 +27,46 @@ pub struct Offline {
 }
 
 /// Says what is missing when there is no source.
-pub(super) const NO_SOURCE: &str = "no cluster to serve: give --manifests PATH (a file, a folder, or - for standard input). \
+pub(super) const NO_SOURCE: &str = "no cluster to serve: give --manifests PATH (a file, a folder, or - for standard input) \
+or --kubeconfig FILE, or run in a pod with a service account. \
 To try it on the demo cluster: rollcall serve --config config/demo.toml";
 
-/// Loads the configuration's manifests.
+/// Loads the configuration's cluster: manifests, or what an API server lists.
 ///
 /// # Errors
-/// When there are none or they cannot be read.
+/// When there is none, or it cannot be read.
 pub fn load(config: &Config) -> anyhow::Result<Offline> {
-    let manifests = config.manifests.as_deref().context(NO_SOURCE)?;
-    let mut manifests = Manifests::new(Input::from(manifests), config.source.clone());
-    let loaded = loading::load(&mut manifests)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start tokio")?;
+    let loaded = runtime.block_on(load_once(config));
+    // A read of standard input, or a connection, that never ends must not keep the process.
+    runtime.shutdown_background();
+    loaded
+}
+
+async fn load_once(config: &Config) -> anyhow::Result<Offline> {
+    let cluster = config.cluster.as_ref().context(NO_SOURCE)?;
     let own = own_addresses(&config.listen)?;
     let (publisher, reader) = zone(for_zone(config, &own));
-    let mut driver = Driver::new(publisher, for_records(config));
-    driver.reset(loaded.objects);
-    let (_, of_records) = driver.publish();
-    driver.synchronised();
-    let mut problems = loaded.problems;
-    problems.extend(of_records.into_iter().map(|problem| Problem::error(problem.to_string())));
-    Ok(Offline { driver, reader, problems })
+    let health = Health::new(reader.clone());
+    let mut feed = Feed::start(cluster, config, &health).await?;
+    let mut served = Served::new(publisher, config.clone(), &own).collecting();
+    // Reading manifests may take as long as it takes.
+    let patience = if matches!(feed, Feed::Manifests(_)) { Duration::MAX } else { PATIENCE };
+    let loading = async {
+        while !reader.is_synchronised() {
+            feed.changed().await;
+            feed.take(&mut served, None).await?;
+        }
+        anyhow::Ok(())
+    };
+    match tokio::time::timeout(patience, loading).await {
+        Ok(loaded) => loaded?,
+        Err(_) => {
+            let seconds = PATIENCE.as_secs();
+            anyhow::bail!("the cluster could not be listed within {seconds} s: {}", health.reasons());
+        }
+    }
+    let problems = served.problems();
+    Ok(Offline { driver: served.driver, reader, problems })
 }

@@ -11,9 +11,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cluster", &["model"]),
     ("source", &["model", "cluster"]),
     ("server", &["zone", "wire"]),
+    ("admin", &["cluster", "zone"]),
     ("config", &["model", "source", "server", "wire", "zone"]),
-    ("run", &["cluster", "config", "model", "records", "server", "source", "wire", "zone"]),
-    ("cli", &["cluster", "config", "model", "records", "run", "server", "source", "wire", "zone"]),
+    ("run", &["admin", "cluster", "config", "model", "records", "server", "source", "wire", "zone"]),
+    ("cli", &["admin", "cluster", "config", "model", "records", "run", "server", "source", "wire", "zone"]),
 ];
 
 fn source() -> PathBuf {

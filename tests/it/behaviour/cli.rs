@@ -7,8 +7,17 @@ use super::asking::{ask, until_addresses};
 use super::manifests::{NGINX, nginx, replace, stateful, text};
 use super::process::{Process, rollcall, run};
 
-const SOURCE_FLAGS: [&str; 7] =
-    ["--config", "--manifests", "--namespace", "--label-selector", "--pod-cidr", "--service-cidr", "--zone"];
+const SOURCE_FLAGS: [&str; 9] = [
+    "--config",
+    "--manifests",
+    "--kubeconfig",
+    "--context",
+    "--namespace",
+    "--label-selector",
+    "--pod-cidr",
+    "--service-cidr",
+    "--zone",
+];
 
 #[test]
 fn every_help_names_its_flags() {
@@ -18,7 +27,7 @@ fn every_help_names_its_flags() {
         assert!(top.out.contains(word), "{word} in:\n{}", top.out);
     }
     for (command, own) in [
-        ("serve", [&["--listen", "SIGTERM", "SIGHUP"], SOURCE_FLAGS.as_slice()].concat()),
+        ("serve", [&["--listen", "--admin", "SIGTERM", "SIGHUP"], SOURCE_FLAGS.as_slice()].concat()),
         ("check", [&["Exit codes"], SOURCE_FLAGS.as_slice()].concat()),
         ("records", [&["--reverse"], SOURCE_FLAGS.as_slice()].concat()),
         ("completions", vec!["bash", "zsh", "fish"]),

@@ -55,6 +55,7 @@ impl Served {
         let (publisher, reader) = zone::zone(zone_settings);
         let mut driver = Driver::new(publisher, records);
         driver.publish();
+        driver.set_pods_known(true);
         driver.synchronised();
         Self { driver, responder: Responder::new(reader), buffer: vec![0; 65535] }
     }

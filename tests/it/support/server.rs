@@ -37,6 +37,8 @@ impl Server {
                 command.env_remove(key);
             }
         }
+        // Its default is one port, and tests run beside each other.
+        command.env("ROLLCALL_ADMIN", "off");
         let mut child = command.spawn().context("the built binary does not start")?;
         let stderr = child.stderr.take().context("no standard error")?;
         let (sender, lines) = channel();

@@ -1,0 +1,126 @@
+//! The HTTP side: a bounded number of connections, each with a bound on its patience.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::Health;
+
+/// From the first octet of a request to the end of its head.
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+/// A connection is not kept for longer than this; a probe makes a new one each time.
+const CONNECTION: Duration = Duration::from_secs(60);
+/// The most octets of a request's head.
+const MAX_HEAD: usize = 16 << 10;
+/// Behind an error of accept (no descriptors left): the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (admin): {source}")]
+pub struct AdminError {
+    /// Which.
+    pub address: SocketAddr,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// The listener; dropped, it and its connections end.
+pub struct AdminServer {
+    address: SocketAddr,
+    _accepting: JoinSet<()>,
+}
+
+impl AdminServer {
+    /// Listens and answers, on at most `limit` connections at one time; more wait. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn start(address: SocketAddr, limit: usize, health: Health) -> Result<Self, AdminError> {
+        let bad = |source| AdminError { address, source };
+        let listener = std::net::TcpListener::bind(address).map_err(bad)?;
+        listener.set_nonblocking(true).map_err(bad)?;
+        let listener = TcpListener::from_std(listener).map_err(bad)?;
+        let address = listener.local_addr().map_err(bad)?;
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, limit, routes(health)));
+        Ok(Self { address, _accepting: accepting })
+    }
+
+    /// Listens on every address of the machine: of both families where it has both.
+    ///
+    /// # Errors
+    /// When the port cannot be bound in either family.
+    pub fn start_everywhere(port: u16, limit: usize, health: Health) -> Result<Self, AdminError> {
+        // One socket for both families, as Linux makes them by default.
+        Self::start((Ipv6Addr::UNSPECIFIED, port).into(), limit, health.clone()).or_else(|error| match error
+            .source
+            .kind()
+        {
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+            _ => Self::start((Ipv4Addr::UNSPECIFIED, port).into(), limit, health),
+        })
+    }
+
+    /// Where it listens, with the port that port 0 became.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+fn routes(health: Health) -> Router {
+    const TEXT: [(HeaderName, &str); 2] =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    Router::new()
+        .route("/livez", get(|| async { (TEXT, "ok\n") }))
+        .route(
+            "/readyz",
+            get(|State(health): State<Health>| async move {
+                let (code, body) = health.ready();
+                (code, TEXT, body)
+            }),
+        )
+        .fallback(|| async { (StatusCode::NOT_FOUND, TEXT, "not found; there are /livez and /readyz\n") })
+        .with_state(health)
+}
+
+async fn accept(listener: TcpListener, limit: usize, routes: Router) {
+    let slots = Arc::new(Semaphore::new(limit));
+    let mut connections = JoinSet::new();
+    loop {
+        // A slot first: connections that find none wait in the kernel.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        while connections.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                debug!(%error, "admin: accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(routes.clone());
+        connections.spawn(async move {
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(MAX_HEAD);
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            // What ends badly is the client's affair.
+            let _ = tokio::time::timeout(CONNECTION, connection).await;
+            drop(slot);
+        });
+    }
+}

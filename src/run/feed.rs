@@ -1,0 +1,51 @@
+//! Where what is served comes from: one of the sources.
+
+use super::from_cluster::FromCluster;
+use super::from_manifests::FromManifests;
+use super::served::Served;
+use crate::admin::Health;
+use crate::config::{Cluster, Config};
+
+/// One of the sources.
+pub(super) enum Feed {
+    Manifests(Box<FromManifests>),
+    Cluster(Box<FromCluster>),
+}
+
+impl Feed {
+    /// Begins.
+    ///
+    /// # Errors
+    /// When the API server cannot even be asked: no kubeconfig, no account.
+    pub(super) async fn start(cluster: &Cluster, config: &Config, health: &Health) -> anyhow::Result<Self> {
+        Ok(match cluster {
+            Cluster::Manifests(path) => Self::Manifests(Box::new(FromManifests::new(path, config))),
+            Cluster::Kubernetes(access) => {
+                let feed = FromCluster::start(access, &config.kubernetes, health.clone()).await?;
+                Self::Cluster(Box::new(feed))
+            }
+        })
+    }
+
+    /// Waits until there is something to take. May be cancelled.
+    pub(super) async fn changed(&mut self) {
+        match self {
+            Self::Manifests(feed) => feed.changed().await,
+            Self::Cluster(feed) => feed.changed().await,
+        }
+    }
+
+    /// Takes what there is, and a new configuration, and publishes.
+    ///
+    /// # Errors
+    /// When there is nothing that could be served.
+    pub(super) async fn take(&mut self, served: &mut Served, new: Option<Config>) -> anyhow::Result<()> {
+        match self {
+            Self::Manifests(feed) => feed.take(served, new).await,
+            Self::Cluster(feed) => {
+                feed.take(served, new).await;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Feeds what is served from an API server: updates into the index, lists as a whole, then publishes.
+
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use super::served::Served;
+use crate::admin::Health;
+use crate::cluster::{Kind, Relist};
+use crate::config::Config;
+use crate::source::chain;
+use crate::source::kubernetes::{Access, AccessError, Event, Kubernetes, Options, Scope, Update};
+
+/// Updates that one publish takes together. A burst fills the queue while the one before is published.
+const TOGETHER: usize = 4096;
+/// Before a source whose task panicked is started anew.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// A followed cluster.
+pub(super) struct FromCluster {
+    access: Access,
+    options: Options,
+    source: Kubernetes,
+    scopes: Vec<State>,
+    updates: Vec<Update>,
+    alive: bool,
+    /// Everything that must be known was listed once, by this source.
+    settled: bool,
+    health: Health,
+}
+
+/// Where a scope stands.
+struct State {
+    scope: Scope,
+    relist: Option<Relist>,
+    listed: bool,
+    trouble: Option<String>,
+    /// What is wrong does not mend itself.
+    forbidden: bool,
+}
+
+impl State {
+    fn new(scope: &Scope) -> Self {
+        Self { scope: scope.clone(), relist: None, listed: false, trouble: None, forbidden: false }
+    }
+
+    /// Whether the first answers need not wait for it any longer (names.md, "No such data").
+    fn is_settled(&self) -> bool {
+        self.listed
+            || match self.scope.kind {
+                Kind::Service | Kind::EndpointSlice => false,
+                Kind::Namespace => self.forbidden,
+                Kind::StatefulSet | Kind::Pod => self.trouble.is_some(),
+            }
+    }
+}
+
+impl FromCluster {
+    /// Begins to follow.
+    pub(super) async fn start(
+        access: &Access,
+        options: &Options,
+        health: Health,
+    ) -> Result<Self, AccessError> {
+        let source = Kubernetes::start(access.clone(), options.clone()).await?;
+        let scopes = source.scopes().iter().map(State::new).collect();
+        Ok(Self {
+            access: access.clone(),
+            options: options.clone(),
+            source,
+            scopes,
+            updates: Vec::new(),
+            alive: true,
+            settled: false,
+            health,
+        })
+    }
+
+    /// Waits until there is something to take.
+    pub(super) async fn changed(&mut self) {
+        self.alive = self.source.updates(&mut self.updates, TOGETHER).await;
+    }
+
+    /// Takes it.
+    pub(super) async fn take(&mut self, served: &mut Served, new: Option<Config>) {
+        if let Some(new) = new {
+            self.reconfigure(served, new).await;
+        }
+        if !self.alive {
+            error!("following the cluster ended in a panic: starting anew");
+            tokio::time::sleep(RESTART).await;
+            match Self::start(&self.access, &self.options, self.health.clone()).await {
+                Ok(anew) => *self = anew,
+                // Still not alive: tried again.
+                Err(error) => error!("{}", chain(&error)),
+            }
+            return;
+        }
+        self.source.more_updates(&mut self.updates, TOGETHER);
+        let mut listed = false;
+        let mut told = false;
+        let mut problems = Vec::new();
+        for Update { scope, event } in std::mem::take(&mut self.updates) {
+            let Some(state) = self.scopes.get_mut(scope) else { continue };
+            let event = match event {
+                Event::Problem(problem) => {
+                    problems.push(*problem);
+                    continue;
+                }
+                event => event,
+            };
+            told |= matches!(event, Event::Trouble { .. } | Event::Following | Event::Listed);
+            listed |= state.apply(served, event);
+        }
+        served.report(problems);
+        if told {
+            self.tell_health();
+        }
+        if !self.settled {
+            // Nothing is published by halves: services without their slices would be made twice.
+            self.settle(served);
+        } else if listed {
+            served.publish_all();
+        } else {
+            served.publish();
+        }
+        if self.scopes.iter().filter(|state| state.scope.kind == Kind::Pod).all(|state| state.listed) {
+            served.driver.set_pods_known(true);
+        }
+    }
+
+    fn settle(&mut self, served: &mut Served) {
+        self.settled = self.scopes.iter().all(State::is_settled);
+        if !self.settled {
+            return;
+        }
+        // What a filter before this one admitted.
+        let followed = |kind, namespace: &crate::model::Label| {
+            let covers = |scope: &Scope| scope.namespace.as_ref().is_none_or(|own| own == namespace);
+            self.scopes.iter().any(|state| state.scope.kind == kind && covers(&state.scope))
+        };
+        served.driver.index_mut().retain(|name| followed(name.kind, &name.namespace));
+        served.publish_all();
+        served.settled();
+        served.driver.synchronised();
+    }
+
+    async fn reconfigure(&mut self, served: &mut Served, new: Config) {
+        if new.kubernetes != self.options {
+            let pods_are_new = new.kubernetes.pods && !self.options.pods;
+            match Self::start(&self.access, &new.kubernetes, self.health.clone()).await {
+                Ok(anew) => *self = anew,
+                Err(error) => {
+                    error!("the configuration is not taken over: {}", chain(&error));
+                    return;
+                }
+            }
+            if pods_are_new {
+                served.driver.set_pods_known(false);
+            }
+        }
+        served.reconfigure(new);
+        if self.settled {
+            served.publish_all();
+            served.settled();
+        }
+    }
+
+    fn tell_health(&self) {
+        let reason = |state: &State| Some(format!("{}: {}", state.scope, state.trouble.as_ref()?));
+        self.health.set_degraded(self.scopes.iter().filter_map(reason).collect());
+    }
+}
+
+impl State {
+    /// Gives whether a list is complete now.
+    fn apply(&mut self, served: &mut Served, event: Event) -> bool {
+        let index = served.driver.index_mut();
+        match (event, &mut self.relist) {
+            (Event::Listing, relist) => {
+                *relist = Some(Relist::new(self.scope.kind, self.scope.namespace.clone()));
+            }
+            (Event::Item(object, age), Some(relist)) => relist.offer(index, object, age),
+            (Event::UnusableItem(name), Some(relist)) => relist.keep(name),
+            (Event::NoItem(name), Some(relist)) => relist.remove(&name),
+            (Event::Listed, relist) => {
+                let changed = relist.take().map_or(0, |relist| relist.finish(index));
+                info!(changed, objects = index.count(self.scope.kind), "{} listed", self.scope);
+                (self.listed, self.trouble, self.forbidden) = (true, None, false);
+                return true;
+            }
+            (Event::Apply(object), _) => index.apply(object),
+            (Event::Delete(name), _) => index.delete(&name),
+            (Event::Trouble { message, forbidden }, _) => {
+                (self.trouble, self.forbidden) = (Some(message), forbidden);
+            }
+            (Event::Following, _) => (self.trouble, self.forbidden) = (None, false),
+            // Of a list that has not begun: there is none such. Problems were reported.
+            (Event::Item(..) | Event::UnusableItem(_) | Event::NoItem(_), None) | (Event::Problem(_), _) => {}
+        }
+        false
+    }
+}
