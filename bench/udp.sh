@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 rollcall=${1:-target/release/rollcall}
 rounds=${ROUNDS:-5} duration=${DURATION:-3} endpoints=${ENDPOINTS:-100000} window=${WINDOW:-128}
 [ -x "$rollcall" ] || { echo "$rollcall is not there: cargo build --release" >&2; exit 1; }
-bin=${CARGO_TARGET_DIR:-bench/target}/release
+bin=${CARGO_TARGET_DIR:-bench/target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release
 cargo build --release --locked --quiet --manifest-path bench/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-bench/target}"
 
 work=$(mktemp -d)
@@ -44,6 +44,7 @@ wait_until() {
 
 cat >"$work/rollcall.toml" <<EOF
 listen = ["127.0.0.1:0"]
+admin = "off"
 [limits]
 udp_threads = 1
 EOF

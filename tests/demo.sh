@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 rollcall=${1:-target/release/rollcall}
 log=$(mktemp)
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -f "$log"' EXIT
-"$rollcall" serve --config config/demo.toml --listen 127.0.0.1:0 2>"$log" &
+"$rollcall" serve --config config/demo.toml --listen 127.0.0.1:0 --admin off 2>"$log" &
 server=$!
 for _ in $(seq 100); do
   # The lines to try come right behind `ready`.

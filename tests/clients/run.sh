@@ -99,7 +99,7 @@ start_server() {
   local log=$1 tries
   shift
   : >"$log"
-  "${inside[@]}" "$rollcall" serve --config "$root/config/demo.toml" "$@" >"$log" 2>&1 &
+  "${inside[@]}" "$rollcall" serve --config "$root/config/demo.toml" --admin off "$@" >"$log" 2>&1 &
   pid=$!
   pids+=("$pid")
   for ((tries = 0; tries < 200; tries++)); do

@@ -104,7 +104,7 @@ fn start(arguments: &Arguments) -> anyhow::Result<Figures> {
     let latest = Instant::now() + Duration::from_secs(arguments.bound);
     let begin = Instant::now();
     let child = Command::new(&arguments.server)
-        .args(["serve", "--listen", "127.0.0.1:0", "--manifests"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--manifests"])
         .arg(&arguments.manifests)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
