@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Plays everything on a real Kubernetes control plane and the real CoreDNS.
+#
+#   tests/cluster/run.sh [ROLLCALL] [FILTER...]     default target/release/rollcall, every test; builds nothing of it
+#
+# Builds the control plane once (build.sh, some 20 minutes the first time). Needs root, for network namespaces
+# with a pod's resolv.conf; installs nothing. What a failed test saw is left in a folder that is named at the
+# end.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+
+((EUID == 0)) || { echo "run.sh makes network namespaces, which only root may" >&2; exit 1; }
+declare -A package=(
+  [busybox]=busybox [dig]=bind9-dnsutils [getent]=libc-bin [go]=golang-go [ip]=iproute2 [node]=nodejs
+  [openssl]=openssl [setpriv]=util-linux
+)
+missing=()
+for program in "${!package[@]}"; do
+  command -v "$program" >/dev/null || missing+=("$program (Debian package ${package[$program]})")
+done
+if ((${#missing[@]})); then
+  printf 'missing: %s\n' "${missing[@]}" >&2
+  exit 1
+fi
+
+ROLLCALL_BIN=$(realpath -m "${1:-$target/release/rollcall}")
+[[ -x $ROLLCALL_BIN ]] || { echo "no $ROLLCALL_BIN; build it with cargo build --release, or give its path" >&2; exit 1; }
+filters=("${@:2}")
+ROLLCALL_CLUSTER_BIN=$("$here/build.sh")
+ROLLCALL_CLUSTER_FAILURES=$target/cluster-failures
+export ROLLCALL_BIN ROLLCALL_CLUSTER_BIN ROLLCALL_CLUSTER_FAILURES
+rm -rf "$ROLLCALL_CLUSTER_FAILURES"
+
+# play ARGUMENT...: the tests' own output, and libtest's summary.
+failed=0
+play() {
+  (cd "$root" && cargo test --locked --test cluster -- --ignored --show-output "$@") || failed=$?
+}
+if ((${#filters[@]})); then
+  play --test-threads=2 "${filters[@]}"
+else
+  play --test-threads=2 --skip faults::
+  # These kill servers and hold times against bounds: one at a time, with nothing beside.
+  play --test-threads=1 faults::
+fi
+
+if [[ -d $ROLLCALL_CLUSTER_FAILURES ]]; then
+  echo "what the failed tests saw: $ROLLCALL_CLUSTER_FAILURES"
+fi
+exit "$failed"
