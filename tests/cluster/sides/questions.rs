@@ -28,7 +28,8 @@ pub(super) fn questions(world: &World, seed: u64) -> Vec<Question> {
         asker.ask(&name, &ADDRESS_TYPES, 2);
     }
     // More than 1232 octets, of which clients say that they take them.
-    for (service, rtype) in [("packet-80", "A"), ("packet-20", "SRV"), ("crowd", "A"), ("crowd-named", "SRV")] {
+    for (service, rtype) in [("packet-80", "A"), ("packet-20", "SRV"), ("crowd", "A"), ("crowd-named", "SRV")]
+    {
         let name = format!("{service}.{}.svc.{ZONE}", world.namespaces[0]);
         asker.questions.push(Question { edns: Some(4096), ..Question::plain(&name, rtype) });
     }
