@@ -19,7 +19,13 @@ pub struct Health {
 #[derive(Default)]
 struct Shared {
     draining: AtomicBool,
-    degraded: ArcSwap<Vec<String>>,
+    told: ArcSwap<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    degraded: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Health {
@@ -34,32 +40,33 @@ impl Health {
         self.shared.draining.store(true, Ordering::Release);
     }
 
-    /// Says why what is served may be stale; nothing is no longer so.
-    pub fn set_degraded(&self, reasons: Vec<String>) {
-        self.shared.degraded.store(Arc::new(reasons));
+    /// Says why what is served may be stale (nothing is no longer so), and what else an operator may want to know.
+    pub fn tell(&self, degraded: Vec<String>, notes: Vec<String>) {
+        self.shared.told.store(Arc::new(Told { degraded, notes }));
     }
 
-    /// Why what is served may be stale, in one line.
+    /// All of it in one line.
     #[must_use]
     pub fn reasons(&self) -> String {
-        self.shared.degraded.load().join("; ")
+        let told = self.shared.told.load();
+        [&*told.degraded, &*told.notes].concat().join("; ")
     }
 
     /// `/readyz`: a code, and a line for each thing there is to say.
     pub(super) fn ready(&self) -> (StatusCode, String) {
-        let reasons = self.shared.degraded.load();
+        let told = self.shared.told.load();
         let (code, word) = if self.shared.draining.load(Ordering::Acquire) {
             (StatusCode::SERVICE_UNAVAILABLE, "draining")
         } else if !self.reader.is_synchronised() {
             (StatusCode::SERVICE_UNAVAILABLE, "not synchronised")
-        } else if reasons.is_empty() {
+        } else if told.degraded.is_empty() {
             (StatusCode::OK, "ok")
         } else {
             (StatusCode::OK, "degraded: answering from what was known last")
         };
         let mut body = format!("{word}\n");
-        for reason in reasons.iter() {
-            let _ = writeln!(body, "{reason}");
+        for line in told.degraded.iter().chain(&told.notes) {
+            let _ = writeln!(body, "{line}");
         }
         (code, body)
     }
@@ -85,7 +92,7 @@ mod tests {
             upstream: false,
         });
         let health = Health::new(reader);
-        health.set_degraded(vec!["Services: connection refused".to_owned()]);
+        health.tell(vec!["Services: connection refused".to_owned()], Vec::new());
         assert_eq!(
             health.ready(),
             (StatusCode::SERVICE_UNAVAILABLE, "not synchronised\nServices: connection refused\n".to_owned())
@@ -93,8 +100,8 @@ mod tests {
         publisher.synchronised();
         let (code, body) = health.ready();
         assert!(code == StatusCode::OK && body.starts_with("degraded"), "{body}");
-        health.set_degraded(Vec::new());
-        assert_eq!(health.ready(), (StatusCode::OK, "ok\n".to_owned()));
+        health.tell(Vec::new(), vec!["StatefulSets: 403".to_owned()]);
+        assert_eq!(health.ready(), (StatusCode::OK, "ok\nStatefulSets: 403\n".to_owned()));
         health.drain();
         assert_eq!(health.ready().0, StatusCode::SERVICE_UNAVAILABLE);
     }

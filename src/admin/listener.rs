@@ -18,10 +18,10 @@ use tracing::debug;
 
 use super::Health;
 
-/// From the first octet of a request to the end of its head.
-const HEAD_PATIENCE: Duration = Duration::from_secs(5);
-/// A connection is not kept for longer than this; a probe makes a new one each time.
-const CONNECTION: Duration = Duration::from_secs(60);
+/// Until the head of the request is there, from the connection on.
+const HEAD_PATIENCE: Duration = Duration::from_secs(2);
+/// A connection is for one request, and over after this: those that wait, a probe among them, get their turn.
+const CONNECTION: Duration = Duration::from_secs(5);
 /// The most octets of a request's head.
 const MAX_HEAD: usize = 16 << 10;
 /// Behind an error of accept (no descriptors left): the next try.
@@ -116,7 +116,10 @@ async fn accept(listener: TcpListener, limit: usize, routes: Router) {
         let service = TowerToHyperService::new(routes.clone());
         connections.spawn(async move {
             let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(MAX_HEAD);
+            http.keep_alive(false)
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_PATIENCE)
+                .max_buf_size(MAX_HEAD);
             let connection = http.serve_connection(TokioIo::new(stream), service);
             // What ends badly is the client's affair.
             let _ = tokio::time::timeout(CONNECTION, connection).await;

@@ -27,7 +27,7 @@ pub(super) struct SourceFlags {
 
     /// Take the cluster from the API server of this kubeconfig
     ///
-    /// Without --manifests and --kubeconfig: the files that KUBECONFIG names, else the service account of the pod.
+    /// `serve` and `records` without any source: the files that KUBECONFIG names, else the service account of the pod.
     #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
     kubeconfig: Option<String>,
 

@@ -14,6 +14,8 @@ pub struct Relist {
     kind: Kind,
     namespace: Option<Label>,
     seen: HashMap<(Label, Box<str>), Listed>,
+    /// Something listed has no name that could be read: nothing can be said to be gone.
+    incomplete: bool,
 }
 
 /// An object of the list: with its age where it differs from what is known.
@@ -23,7 +25,7 @@ impl Relist {
     /// Begins a list.
     #[must_use]
     pub fn new(kind: Kind, namespace: Option<Label>) -> Self {
-        Self { kind, namespace, seen: HashMap::new() }
+        Self { kind, namespace, seen: HashMap::new(), incomplete: false }
     }
 
     /// Takes up an object of the list; a second one of the same name takes the place of the first. Objects are
@@ -41,6 +43,11 @@ impl Relist {
         self.seen.insert((name.namespace, name.name), None);
     }
 
+    /// Something is listed whose name cannot be read: what this list does not name stays.
+    pub fn keep_all(&mut self) {
+        self.incomplete = true;
+    }
+
     /// Takes an object out of the list again: it went while the list was made.
     pub fn remove(&mut self, name: &ObjectName) {
         self.seen.remove(&(name.namespace.clone(), name.name.clone()));
@@ -51,7 +58,7 @@ impl Relist {
         let in_list =
             |name: &ObjectName| self.namespace.as_ref().is_none_or(|namespace| *namespace == name.namespace);
         let listed = |name: &ObjectName| self.seen.contains_key(&(name.namespace.clone(), name.name.clone()));
-        let mut gone = index.names(self.kind);
+        let mut gone = if self.incomplete { Vec::new() } else { index.names(self.kind) };
         gone.retain(|name| in_list(name) && !listed(name));
         let mut differing: Vec<(u64, Object)> = self.seen.into_values().flatten().collect();
         differing.sort_by_key(|(age, _)| *age);
@@ -109,6 +116,14 @@ mod tests {
             .collect();
         assert_eq!(dirty, ["t", "u", "v"]);
         assert_eq!(index.count(Kind::EndpointSlice), 2);
+    }
+
+    #[test]
+    fn where_a_name_is_missing_nothing_is_gone() {
+        let mut index = mk_index(&[mk_slice("a", "s", "s-1")]);
+        let mut relist = Relist::new(Kind::EndpointSlice, None);
+        relist.keep_all();
+        assert_eq!(relist.finish(&mut index), 0);
     }
 
     #[test]

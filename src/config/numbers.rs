@@ -121,8 +121,8 @@ pub const NUMBERS: &[Number] = &[
         "limits.object_size",
         "MiB",
         8,
-        [1, 256],
-        "The size of one object from the API server; of a longer one what was known of it stays.",
+        [2, 256],
+        "The size of one object from the API server, with what surrounds it; of a longer one what was known of it stays.",
     ),
     number(
         "limits.admin_connections",

@@ -55,6 +55,9 @@ impl fmt::Display for Selector {
         for (index, Requirement { key, test }) in self.0.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
             match test {
+                // A list that holds only an empty value is none to the API server.
+                Test::In(values) if values.len() == 1 => write!(f, "{comma}{key}={}", values[0])?,
+                Test::NotIn(values) if values.len() == 1 => write!(f, "{comma}{key}!={}", values[0])?,
                 Test::In(values) => write!(f, "{comma}{key} in ({})", values.join(","))?,
                 Test::NotIn(values) => write!(f, "{comma}{key} notin ({})", values.join(","))?,
                 Test::Exists => write!(f, "{comma}{key}")?,
@@ -87,12 +90,28 @@ fn split_outside_brackets(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// A label's value, or the name in its key: what the API server would refuse is refused here, where it is typed.
+fn is_value(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let outer = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63 && text.chars().all(inner) && outer(text.chars().next()) && outer(text.chars().last())
+}
+
+/// `name` or `prefix/name`.
+fn is_key(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let is_prefix = |prefix: &str| prefix.len() <= 253 && prefix.split('.').all(is_value);
+    prefix.is_none_or(is_prefix) && is_value(name)
+}
+
 fn requirement(part: &str) -> Result<Requirement, SelectorError> {
     let error = || SelectorError { part: part.into() };
     let made = |key: &str, test| {
         let key = key.trim();
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
-        if key.is_empty() || !key.chars().all(plain) {
+        let (Test::In(values) | Test::NotIn(values)) = &test else {
+            return if is_key(key) { Ok(Requirement { key: key.into(), test }) } else { Err(error()) };
+        };
+        if !is_key(key) || !values.iter().all(|value| value.is_empty() || is_value(value)) {
             return Err(error());
         }
         Ok(Requirement { key: key.into(), test })
@@ -162,8 +181,37 @@ mod tests {
     }
 
     #[test]
+    fn as_the_api_server_reads_it() {
+        for (typed, written) in [
+            ("app=web", "app=web"),
+            ("app=", "app="),
+            ("app!=", "app!="),
+            ("app in (a, b) , !c,d", "app in (a,b),!c,d"),
+            ("example.org/app notin (a,b)", "example.org/app notin (a,b)"),
+            ("", ""),
+        ] {
+            let selector: Selector = typed.parse().unwrap();
+            assert_eq!(selector.to_string(), written);
+            assert_eq!(written.parse::<Selector>().unwrap(), selector);
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
-        for bad in ["app in web", "=x", "a b", "!", "in (a)", "app in (a", "{}"] {
+        for bad in [
+            "app in web",
+            "=x",
+            "a b",
+            "!",
+            "in (a)",
+            "app in (a",
+            "{}",
+            "app=we b",
+            "app=a_",
+            "a/b/c=d",
+            "/b=c",
+            "app in (a,b c)",
+        ] {
             assert!(bad.parse::<Selector>().is_err(), "{bad}");
         }
     }

@@ -1,13 +1,15 @@
 //! Feeds what is served from an API server: updates into the index, lists as a whole, then publishes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tracing::{error, info};
 
-use super::served::Served;
+use super::served::{Known, Served};
 use crate::admin::Health;
 use crate::cluster::{Kind, Relist};
 use crate::config::Config;
+use crate::model::Label;
 use crate::source::chain;
 use crate::source::kubernetes::{Access, AccessError, Event, Kubernetes, Options, Scope, Update};
 
@@ -24,7 +26,7 @@ pub(super) struct FromCluster {
     scopes: Vec<State>,
     updates: Vec<Update>,
     alive: bool,
-    /// Everything that must be known was listed once, by this source.
+    /// Everything was listed by this source, or need not be.
     settled: bool,
     health: Health,
 }
@@ -44,11 +46,12 @@ impl State {
         Self { scope: scope.clone(), relist: None, listed: false, trouble: None, forbidden: false }
     }
 
-    /// Whether the first answers need not wait for it any longer (names.md, "No such data").
+    /// Whether the first answers need not wait for it any longer (names.md, "No such data"). A namespace of the
+    /// filter that the account may not see does not keep the others waiting: it is REFUSED.
     fn is_settled(&self) -> bool {
         self.listed
             || match self.scope.kind {
-                Kind::Service | Kind::EndpointSlice => false,
+                Kind::Service | Kind::EndpointSlice => self.forbidden && self.scope.namespace.is_some(),
                 Kind::Namespace => self.forbidden,
                 Kind::StatefulSet | Kind::Pod => self.trouble.is_some(),
             }
@@ -78,7 +81,11 @@ impl FromCluster {
 
     /// Waits until there is something to take.
     pub(super) async fn changed(&mut self) {
-        self.alive = self.source.updates(&mut self.updates, TOGETHER).await;
+        if self.alive {
+            self.alive = self.source.updates(&mut self.updates, TOGETHER).await;
+        } else {
+            tokio::time::sleep(RESTART).await;
+        }
     }
 
     /// Takes it.
@@ -88,10 +95,9 @@ impl FromCluster {
         }
         if !self.alive {
             error!("following the cluster ended in a panic: starting anew");
-            tokio::time::sleep(RESTART).await;
             match Self::start(&self.access, &self.options, self.health.clone()).await {
                 Ok(anew) => *self = anew,
-                // Still not alive: tried again.
+                // Not alive yet: tried again.
                 Err(error) => error!("{}", chain(&error)),
             }
             return;
@@ -102,13 +108,10 @@ impl FromCluster {
         let mut problems = Vec::new();
         for Update { scope, event } in std::mem::take(&mut self.updates) {
             let Some(state) = self.scopes.get_mut(scope) else { continue };
-            let event = match event {
-                Event::Problem(problem) => {
-                    problems.push(*problem);
-                    continue;
-                }
-                event => event,
-            };
+            if let Event::Problem(problem) = event {
+                problems.push(*problem);
+                continue;
+            }
             told |= matches!(event, Event::Trouble { .. } | Event::Following | Event::Listed);
             listed |= state.apply(served, event);
         }
@@ -116,38 +119,62 @@ impl FromCluster {
         if told {
             self.tell_health();
         }
-        if !self.settled {
-            // Nothing is published by halves: services without their slices would be made twice.
-            self.settle(served);
-        } else if listed {
+        let settles = !self.settled && self.scopes.iter().all(State::is_settled);
+        // The first answers are about everything: services without their slices would only be made twice.
+        if *served.known() == Known::Nothing && !self.settled && !settles {
+            return;
+        }
+        if settles {
+            self.forget_others(served);
+            self.settled = true;
+        }
+        if listed || settles {
             served.publish_all();
+            self.tell_known(served);
         } else {
             served.publish();
         }
+    }
+
+    /// Deletes what a filter before this one admitted.
+    fn forget_others(&self, served: &mut Served) {
+        let followed = |kind, namespace: &Label| {
+            let covers = |scope: &Scope| scope.namespace.as_ref().is_none_or(|own| own == namespace);
+            self.scopes.iter().any(|state| state.scope.kind == kind && covers(&state.scope))
+        };
+        served.driver.index_mut().retain(|name| followed(name.kind, &name.namespace));
+    }
+
+    /// What is published may be answered for: namespaces whose lists are complete.
+    fn tell_known(&self, served: &mut Served) {
+        let listed = |kind, namespace: Option<&Label>| {
+            let is = |state: &State| state.scope.kind == kind && state.scope.namespace.as_ref() == namespace;
+            self.scopes.iter().filter(|state| is(state)).all(|state| state.listed)
+        };
+        let is_known = |namespace| listed(Kind::Service, namespace) && listed(Kind::EndpointSlice, namespace);
+        if self.scopes.iter().any(|state| state.scope.namespace.is_none()) {
+            if is_known(None) {
+                served.know(Known::All);
+            }
+        } else {
+            let namespaces = self.scopes.iter().filter_map(|state| state.scope.namespace.as_ref());
+            let known: BTreeSet<String> =
+                namespaces.filter(|name| is_known(Some(name))).map(ToString::to_string).collect();
+            if !known.is_empty() {
+                served.know(Known::These(known));
+            }
+        }
+        if *served.known() == Known::Nothing {
+            return;
+        }
+        served.driver.synchronised();
         if self.scopes.iter().filter(|state| state.scope.kind == Kind::Pod).all(|state| state.listed) {
             served.driver.set_pods_known(true);
         }
     }
 
-    fn settle(&mut self, served: &mut Served) {
-        self.settled = self.scopes.iter().all(State::is_settled);
-        if !self.settled {
-            return;
-        }
-        // What a filter before this one admitted.
-        let followed = |kind, namespace: &crate::model::Label| {
-            let covers = |scope: &Scope| scope.namespace.as_ref().is_none_or(|own| own == namespace);
-            self.scopes.iter().any(|state| state.scope.kind == kind && covers(&state.scope))
-        };
-        served.driver.index_mut().retain(|name| followed(name.kind, &name.namespace));
-        served.publish_all();
-        served.settled();
-        served.driver.synchronised();
-    }
-
     async fn reconfigure(&mut self, served: &mut Served, new: Config) {
         if new.kubernetes != self.options {
-            let pods_are_new = new.kubernetes.pods && !self.options.pods;
             match Self::start(&self.access, &new.kubernetes, self.health.clone()).await {
                 Ok(anew) => *self = anew,
                 Err(error) => {
@@ -155,20 +182,22 @@ impl FromCluster {
                     return;
                 }
             }
-            if pods_are_new {
-                served.driver.set_pods_known(false);
-            }
+            // Those of a namespace that is new are not.
+            served.driver.set_pods_known(false);
         }
         served.reconfigure(new);
-        if self.settled {
+        if *served.known() != Known::Nothing {
             served.publish_all();
-            served.settled();
         }
     }
 
     fn tell_health(&self) {
-        let reason = |state: &State| Some(format!("{}: {}", state.scope, state.trouble.as_ref()?));
-        self.health.set_degraded(self.scopes.iter().filter_map(reason).collect());
+        let said = |state: &State| Some(format!("{}: {}", state.scope, state.trouble.as_ref()?));
+        // What is withheld on purpose makes nothing stale.
+        let withheld = |state: &&State| state.forbidden && !state.listed && !state.scope.is_needed();
+        let (notes, reasons): (Vec<&State>, Vec<&State>) = self.scopes.iter().partition(withheld);
+        let all = |states: Vec<&State>| states.into_iter().filter_map(said).collect();
+        self.health.tell(all(reasons), all(notes));
     }
 }
 
@@ -182,6 +211,7 @@ impl State {
             }
             (Event::Item(object, age), Some(relist)) => relist.offer(index, object, age),
             (Event::UnusableItem(name), Some(relist)) => relist.keep(name),
+            (Event::UnnamedItem, Some(relist)) => relist.keep_all(),
             (Event::NoItem(name), Some(relist)) => relist.remove(&name),
             (Event::Listed, relist) => {
                 let changed = relist.take().map_or(0, |relist| relist.finish(index));
@@ -196,7 +226,8 @@ impl State {
             }
             (Event::Following, _) => (self.trouble, self.forbidden) = (None, false),
             // Of a list that has not begun: there is none such. Problems were reported.
-            (Event::Item(..) | Event::UnusableItem(_) | Event::NoItem(_), None) | (Event::Problem(_), _) => {}
+            (Event::Item(..) | Event::UnusableItem(_) | Event::UnnamedItem | Event::NoItem(_), None)
+            | (Event::Problem(_), _) => {}
         }
         false
     }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use tracing::{error, info, warn};
 
 use super::loading;
-use super::served::Served;
+use super::served::{Known, Served};
 use crate::config::Config;
 use crate::source::manifests::{Follower, Input, Manifests, follow};
 
@@ -70,7 +70,7 @@ impl FromManifests {
         served.driver.reset(loaded.objects);
         served.report(loaded.problems);
         served.publish_all();
-        served.settled();
+        served.know(Known::within(served.config.source.namespaces.as_deref()));
         served.driver.set_pods_known(true);
         served.driver.synchronised();
         Ok(())

@@ -14,7 +14,7 @@ use crate::source::Problem;
 use crate::zone::{Reader, zone};
 
 /// A command that somebody waits for does not wait for an API server for longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster that was loaded and published.
 pub struct Offline {
@@ -64,7 +64,9 @@ async fn load_once(config: &Config) -> anyhow::Result<Offline> {
         Ok(loaded) => loaded?,
         Err(_) => {
             let seconds = PATIENCE.as_secs();
-            anyhow::bail!("the cluster could not be listed within {seconds} s: {}", health.reasons());
+            let reasons = Some(health.reasons()).filter(|reasons| !reasons.is_empty());
+            let why = reasons.unwrap_or_else(|| "the lists are not complete yet".to_owned());
+            anyhow::bail!("the cluster could not be listed within {seconds} s: {why}");
         }
     }
     let problems = served.problems();

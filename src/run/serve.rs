@@ -21,17 +21,28 @@ use crate::zone::{Reader, zone};
 ///
 /// # Errors
 /// When the configuration cannot be used, there is no cluster to serve, or a socket cannot be bound.
-pub fn serve(configure: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<()> {
+pub fn serve(configure: impl Fn() -> anyhow::Result<Config> + Send + Sync + 'static) -> anyhow::Result<()> {
     let config = configure()?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start tokio")?;
-    let ended = runtime.block_on(run(config, configure));
+    // Two at least: while one publishes a large cluster, the other accepts connections and tells health.
+    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .context("cannot start tokio")?;
+    // A task, not the future of `block_on`: that one has a thread of its own, which a watch's event would have to
+    // wake first.
+    let ended = runtime.block_on(async { tokio::spawn(run(config, configure)).await });
+    let ended = ended.context("serving ended in a panic").and_then(|ended| ended);
     // A read of standard input that never ends must not keep the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<()> {
+async fn run(
+    config: Config,
+    configure: impl Fn() -> anyhow::Result<Config> + Send + Sync,
+) -> anyhow::Result<()> {
     let cluster = config.cluster.clone().context(offline::NO_SOURCE)?;
     // Before anything is printed: a script that waits for a line may send a signal right behind it.
     let mut terminate = Signals::new()?;
@@ -52,7 +63,6 @@ async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> 
         say(&format!("listening admin {}", admin.address()));
     }
 
-    let lameduck = config.lameduck;
     let mut served = Served::new(publisher, config, &own);
     let mut ready = false;
     loop {
@@ -84,28 +94,29 @@ async fn run(config: Config, configure: impl Fn() -> anyhow::Result<Config>) -> 
     }
     health.drain();
     if ready {
-        drain(lameduck, &mut terminate, &mut feed, &mut served).await;
+        drain(&mut terminate, &mut feed, &mut served).await;
     }
     servers.stop().await
 }
 
 /// Answers on for a while, from the cluster as it changes: clients and load balancers learn by and by.
-async fn drain(lameduck: std::time::Duration, terminate: &mut Signals, feed: &mut Feed, served: &mut Served) {
+async fn drain(terminate: &mut Signals, feed: &mut Feed, served: &mut Served) {
+    let lameduck = served.config.lameduck;
     info!(seconds = lameduck.as_secs(), "draining");
-    let end = tokio::time::sleep(lameduck);
-    tokio::pin!(end);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut end => return,
-            // A second signal has no patience.
-            () = terminate.received() => return,
-            () = feed.changed() => {
-                if let Err(error) = feed.take(served, None).await {
-                    error!("the last known state stays: {error:#}");
-                }
+    let following = async {
+        loop {
+            feed.changed().await;
+            if let Err(error) = feed.take(served, None).await {
+                error!("the last known state stays: {error:#}");
             }
         }
+    };
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep(lameduck) => {}
+        // A second signal has no patience.
+        () = terminate.received() => {}
+        () = following => {}
     }
 }
 

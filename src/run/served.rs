@@ -1,5 +1,6 @@
 //! What is served just now: the driver, and the configuration that it goes by.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use tracing::{error, info, warn};
@@ -19,16 +20,53 @@ const LISTED: usize = 50;
 pub(super) struct Served {
     pub(super) driver: Driver,
     pub(super) config: Config,
-    /// A new configuration's filter is not in force yet: its objects are still on their way.
-    between: Option<Vec<Box<str>>>,
+    /// What of the cluster was listed as a whole. Only names in it can be denied.
+    known: Known,
     /// Where problems are kept instead of being logged.
     collected: Option<Vec<Problem>>,
+}
+
+/// Of which namespaces all Services and EndpointSlices are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Known {
+    Nothing,
+    These(BTreeSet<String>),
+    All,
+}
+
+impl Known {
+    /// Everything that a filter admits.
+    pub(super) fn within(filter: Option<&[String]>) -> Self {
+        filter.map_or(Self::All, |names| Self::These(names.iter().cloned().collect()))
+    }
+
+    /// What of it is left under a filter.
+    fn under(self, filter: Option<&[String]>) -> Self {
+        match (self, filter) {
+            (Self::Nothing, _) => Self::Nothing,
+            (known, None) => known,
+            (Self::All, filter) => Self::within(filter),
+            (Self::These(mut names), Some(filter)) => {
+                names.retain(|name| filter.contains(name));
+                Self::These(names)
+            }
+        }
+    }
+
+    /// The namespaces to answer for: None is all. Before anything is known it is the filter itself, and SERVFAIL.
+    fn served(&self, filter: Option<&[String]>) -> Option<Vec<Box<str>>> {
+        match self.clone().under(filter) {
+            Self::Nothing => filter.map(|names| names.iter().map(|name| name.as_str().into()).collect()),
+            Self::All => None,
+            Self::These(names) => Some(names.into_iter().map(Into::into).collect()),
+        }
+    }
 }
 
 impl Served {
     pub(super) fn new(publisher: Publisher, config: Config, own: &[IpAddr]) -> Self {
         let driver = Driver::new(publisher, for_records(&config)).at(own);
-        Self { driver, config, between: None, collected: None }
+        Self { driver, config, known: Known::Nothing, collected: None }
     }
 
     /// Keeps the problems of its input instead of logging them.
@@ -75,28 +113,38 @@ impl Served {
         );
     }
 
-    /// Takes over a new configuration. While records come and go by it, only namespaces that both filters admit
-    /// are answered: a name of another one is never denied for want of its records. [`Served::settled`] ends that.
+    /// Takes over a new configuration. A namespace that it adds is REFUSED until it is known: its names are never
+    /// denied for want of their records.
     pub(super) fn reconfigure(&mut self, new: Config) {
-        let of = |config: &Config| config.source.namespaces.clone();
-        let (before, after) = (of(&self.config), of(&new));
-        self.between = (before != after).then(|| common(before.as_deref(), after.as_deref())).flatten();
         self.config = new;
         self.driver.set_settings(for_records(&self.config), self.zone_settings());
     }
 
-    /// The objects of the new configuration are published.
-    pub(super) fn settled(&mut self) {
-        if self.between.take().is_some() {
+    /// Tells of which namespaces everything is published; what a filter before this one admitted is forgotten.
+    pub(super) fn know(&mut self, more: Known) {
+        let filter = self.config.source.namespaces.as_deref();
+        let known = match (self.known.clone().under(filter), more) {
+            (Known::All, _) | (_, Known::All) => Known::All.under(filter),
+            (Known::These(mut names), Known::These(more)) => {
+                names.extend(more);
+                Known::These(names)
+            }
+            (known, Known::Nothing) | (Known::Nothing, known) => known,
+        };
+        if known != self.known {
+            self.known = known;
             self.driver.set_zone_settings(self.zone_settings());
         }
     }
 
+    /// What is known so far.
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
     fn zone_settings(&self) -> crate::zone::Settings {
         let mut settings = for_zone(&self.config, &self.driver.reached_at());
-        if self.between.is_some() {
-            settings.namespaces = self.between.clone();
-        }
+        settings.namespaces = self.known.served(self.config.source.namespaces.as_deref());
         settings
     }
 
@@ -137,19 +185,6 @@ impl Served {
     }
 }
 
-/// The namespaces that two filters admit; None is all.
-fn common(one: Option<&[String]>, other: Option<&[String]>) -> Option<Vec<Box<str>>> {
-    let boxed = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect();
-    match (one, other) {
-        (None, None) => None,
-        (Some(names), None) | (None, Some(names)) => Some(boxed(names)),
-        (Some(one), Some(other)) => {
-            let both = one.iter().filter(|name| other.contains(name));
-            Some(both.map(|name| name.as_str().into()).collect())
-        }
-    }
-}
-
 fn log(problems: &[Problem]) {
     for problem in problems.iter().take(LISTED) {
         match problem.severity {
@@ -159,5 +194,32 @@ fn log(problems: &[Problem]) {
     }
     if let Some(more) = problems.len().checked_sub(LISTED).filter(|more| *more > 0) {
         error!("… and {more} more problems; `rollcall check` lists them all");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mk_these(names: &[&str]) -> Known {
+        Known::These(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn only_what_is_known_is_answered_for() {
+        let filter =
+            |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        let served = |known: &Known, names: Option<&[&str]>| {
+            let names = names.map(filter);
+            known.served(names.as_deref()).map(|served| served.join(" "))
+        };
+        assert_eq!(served(&Known::Nothing, None), None);
+        assert_eq!(served(&Known::Nothing, Some(&["a"])).as_deref(), Some("a"));
+        assert_eq!(served(&Known::All, None), None);
+        assert_eq!(served(&Known::All, Some(&["a", "b"])).as_deref(), Some("a b"));
+        // A filter that widens: what is new is not known yet, however often the configuration is read.
+        assert_eq!(served(&mk_these(&["a"]), Some(&["a", "c"])).as_deref(), Some("a"));
+        assert_eq!(served(&mk_these(&["a"]), None).as_deref(), Some("a"));
+        assert_eq!(served(&mk_these(&["a", "b"]), Some(&["b", "c"])).as_deref(), Some("b"));
     }
 }

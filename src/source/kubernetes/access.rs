@@ -10,6 +10,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
+/// For reading credentials, and for the program that fetches them.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// No answer to a connection request for so long is no answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A silent connection is asked whether its peer is still there after this long, and so often again: a node that
@@ -49,6 +51,9 @@ pub enum AccessError {
     /// There is no usable service account.
     #[error("cannot use the pod's service account")]
     InCluster(#[source] kube::config::InClusterError),
+    /// Reading the credentials, or the program that fetches them, does not end.
+    #[error("the credentials for the API server cannot be had: {0}")]
+    Stuck(String),
     /// The credentials or certificates cannot be used.
     #[error("cannot use the credentials for the API server")]
     Client(#[source] kube::Error),
@@ -70,6 +75,19 @@ impl Access {
     /// # Errors
     /// When a file cannot be used.
     pub async fn client(&self) -> Result<Client, AccessError> {
+        let access = self.clone();
+        let runtime = tokio::runtime::Handle::current();
+        // Files are read, and a kubeconfig may name a program that fetches credentials: not on a thread that others
+        // wait for.
+        let made = tokio::task::spawn_blocking(move || runtime.block_on(access.make()));
+        match tokio::time::timeout(CLIENT_TIMEOUT, made).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(panicked)) => Err(AccessError::Stuck(panicked.to_string())),
+            Err(_) => Err(AccessError::Stuck(format!("nothing after {} s", CLIENT_TIMEOUT.as_secs()))),
+        }
+    }
+
+    async fn make(&self) -> Result<Client, AccessError> {
         let config = match self {
             Self::Kubeconfig { file, context } => {
                 let bad = |source| AccessError::Kubeconfig { file: file.clone(), source };
@@ -88,7 +106,7 @@ impl Access {
 
 fn client(config: Config) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
-        // The proxy's own connection is kube's to make; a dead one is noticed by the end of the watch.
+        // kube makes the connection to the proxy; a dead one is noticed by the end of the watch.
         return Ok(ClientBuilder::try_from(config)?.build());
     }
     let mut http = HttpConnector::new();

@@ -36,6 +36,9 @@ pub(super) struct Failure {
 /// The longest that a server may make us wait by its word.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// The most characters of a message.
+const MAX_MESSAGE: usize = 400;
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -50,7 +53,10 @@ impl From<io::Error> for Failure {
 
 impl Failure {
     fn new(cause: Cause, message: impl Into<String>) -> Self {
-        Self { cause, retry_after: None, message: message.into() }
+        let message: String = message.into();
+        // What is in front of the API server may answer with a page of HTML: for one line of a log it is too long.
+        let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+        Self { cause, retry_after: None, message: clean.take(MAX_MESSAGE).collect() }
     }
 
     pub(super) fn ended(message: impl Into<String>) -> Self {
@@ -103,6 +109,11 @@ impl Failure {
         failure
     }
 
+    /// Of a watch: a version that the server does not understand is as good as one that it has no more.
+    pub(super) fn of_watch(self) -> Self {
+        if self.cause == Cause::NotStreamed { Self { cause: Cause::Gone, ..self } } else { self }
+    }
+
     /// Of a request that is no streamed list: the server has not refused that.
     pub(super) fn of_plain(self) -> Self {
         if self.cause == Cause::NotStreamed { Self { cause: Cause::Other, ..self } } else { self }
@@ -114,6 +125,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_message_is_one_line_of_a_log() {
+        let text = Failure::of_status(502, &format!("<html>\n{}", "x".repeat(9000)), "").to_string();
+        assert!(text.len() <= MAX_MESSAGE && !text.contains('\n'), "{text}");
+    }
+
+    #[test]
     fn causes() {
         let cause = |code, reason| Failure::of_status(code, "m", reason).cause;
         assert_eq!(cause(410, "Expired"), Cause::Gone);
@@ -122,6 +139,7 @@ mod tests {
         assert_eq!(cause(403, "Forbidden"), Cause::Forbidden);
         assert_eq!(cause(422, "Invalid"), Cause::NotStreamed);
         assert_eq!(Failure::of_status(422, "m", "Invalid").of_plain().cause, Cause::Other);
+        assert_eq!(Failure::of_status(400, "m", "BadRequest").of_watch().cause, Cause::Gone);
         assert_eq!(cause(500, "InternalError"), Cause::Other);
     }
 }

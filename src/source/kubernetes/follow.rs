@@ -31,8 +31,12 @@ const LIST_HEAD_PATIENCE: Duration = Duration::from_secs(20);
 const WATCH_HEAD_PATIENCE: Duration = Duration::from_secs(8);
 /// Between two octets of a list.
 const LIST_PATIENCE: Duration = Duration::from_secs(15);
-/// A watch that is over sooner counts as a failed try, so that no loop is hot.
+/// What broke sooner after it began did not work: the waits grow on, so that no loop is hot.
 const SHORT: Duration = Duration::from_secs(1);
+/// After this long without success the files of the credentials are read again, and so often from then on.
+const RECONNECT: Duration = Duration::from_secs(15);
+/// A refusal that has lasted so long is meant: right after its start an API server refuses what it will grant.
+const LASTING: Duration = Duration::from_secs(15);
 /// The server ends a watch by itself; this much later it is dead.
 const GRACE: Duration = Duration::from_secs(3);
 /// The first wait after an error.
@@ -85,50 +89,52 @@ impl Follow {
         let mut trouble = Trouble::default();
         let mut waits = waits();
         loop {
-            let started = Instant::now();
+            trouble.began = None;
+            let watched = position.is_some();
             let end = match &mut position {
                 None => self.list(&mut position, &mut trouble).await,
                 Some(version) => self.watch(version, &mut trouble).await,
             };
-            let short = started.elapsed() < SHORT;
-            if !short {
+            // What worked for a while is tried again at once; what did not is left alone for longer each time.
+            let lasted = trouble.began.is_some_and(|began| began.elapsed() >= SHORT);
+            if lasted {
                 waits = self::waits();
             }
-            match end {
-                Ok(()) if !short => continue,
-                // Ended by the server, as watches are, but too soon for it to be the usual end.
-                Ok(()) => {}
+            let failure = match end {
+                Ok(()) => {
+                    // A server that ends every watch as it begins, if not without a word.
+                    if watched && !lasted {
+                        tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+                    }
+                    continue;
+                }
                 Err(End::Closed) => return,
-                Err(End::Failed(failure)) => {
-                    if failure.cause == Cause::Gone {
-                        position = None;
-                    }
-                    if trouble.is_news(&failure, &self.scope) {
-                        let forbidden = failure.cause == Cause::Forbidden;
-                        let event = Event::Trouble { message: failure.to_string(), forbidden };
-                        if self.send(event).await.is_err() {
-                            return;
-                        }
-                    }
-                    match failure.cause {
-                        Cause::Unauthorised => self.reconnect().await,
-                        Cause::Forbidden if !self.scope.is_needed() => {
-                            tokio::time::sleep(FORBIDDEN_WAIT.mul_f32(1.0 + fastrand::f32())).await;
-                            continue;
-                        }
-                        _ => {}
-                    }
-                    if let Some(wait) = failure.retry_after {
-                        tokio::time::sleep(wait).await;
-                        continue;
-                    }
+                Err(End::Failed(failure)) => failure,
+            };
+            if failure.cause == Cause::Gone {
+                position = None;
+            }
+            if trouble.is_news(&failure, &self.scope) {
+                let forbidden = failure.cause == Cause::Forbidden;
+                let event = Event::Trouble { message: failure.to_string(), forbidden };
+                if self.send(event).await.is_err() {
+                    return;
                 }
             }
-            tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+            if failure.cause == Cause::Unauthorised || trouble.is_time_to_reconnect() {
+                self.reconnect().await;
+            }
+            let wait = if failure.cause == Cause::Forbidden && !self.scope.is_needed() && trouble.lasts() {
+                FORBIDDEN_WAIT.mul_f32(1.0 + fastrand::f32())
+            } else {
+                let wait = waits.next().unwrap_or(LONGEST_WAIT);
+                failure.retry_after.map_or(wait, |asked| asked + wait)
+            };
+            tokio::time::sleep(wait).await;
         }
     }
 
-    /// New credentials may be in the file by now.
+    /// New credentials, or another address, may be in the files by now.
     async fn reconnect(&mut self) {
         match self.access.client().await {
             Ok(client) => self.client = client,
@@ -165,22 +171,24 @@ impl Follow {
                 Next::Line(octets) => octets,
                 Next::TooLong => {
                     self.too_long().await?;
+                    self.send(Event::UnnamedItem).await?;
                     continue;
                 }
                 Next::End => return Err(Failure::ended("the list broke off").into()),
                 Next::Silence => return Err(Failure::not_streamed("the streamed list has no end").into()),
             };
             match self.read(octets).await? {
-                None => {}
+                None => self.send(Event::UnnamedItem).await?,
                 Some(Said::Is(decoded)) => self.listed(decoded).await?,
                 // While the list was made.
                 Some(Said::Gone(name, _)) => self.send(Event::NoItem(name)).await?,
                 Some(Said::Bookmark(_, false)) => {}
                 Some(Said::Bookmark(version, true)) => {
+                    let version = known(version)?;
                     self.send(Event::Listed).await?;
                     trouble.is_over(&self.scope);
                     let version = position.insert(version);
-                    return match self.events(lines, version, &self.deadline()).await {
+                    return match self.events(lines, version).await {
                         // The list's own bound is far away: from here on watches are shorter.
                         Err(End::Failed(failure)) if failure.cause == Cause::Silent => Ok(()),
                         ended => ended,
@@ -201,42 +209,53 @@ impl Follow {
         self.send(Event::Listing).await?;
         loop {
             let request = Request::new(self.scope.path()).list(&params).map_err(Failure::of_request)?;
-            let stream = self.request(request, LIST_HEAD_PATIENCE).await.map_err(Failure::of_plain)?;
+            let stream = match self.request(request, LIST_HEAD_PATIENCE).await.map_err(Failure::of_plain) {
+                // The pages took longer than the server keeps what they are of: all of it in one.
+                Err(failure) if failure.cause == Cause::Gone && params.limit.is_some() => {
+                    (params.limit, params.continue_token) = (None, None);
+                    self.send(Event::Listing).await?;
+                    continue;
+                }
+                answer => answer?,
+            };
             let text = lines::all(Box::pin(stream), MAX_PAGE, LIST_PATIENCE).await?;
             let page: Page<'_> = serde_json::from_slice(&text).map_err(Failure::of_page)?;
             for item in page.items.unwrap_or_default() {
+                if item.get().len() > self.options.max_object {
+                    self.too_long().await?;
+                    self.send(Event::UnnamedItem).await?;
+                    continue;
+                }
                 match decode::item(self.scope.kind, item) {
                     Ok(decoded) => self.listed(decoded).await?,
-                    Err(problem) => self.send(Event::Problem(problem)).await?,
+                    Err(problem) => {
+                        self.send(Event::Problem(problem)).await?;
+                        self.send(Event::UnnamedItem).await?;
+                    }
                 }
             }
             params.continue_token = page.metadata.r#continue.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
+                let version = known(page.metadata.resource_version)?;
                 self.send(Event::Listed).await?;
                 trouble.is_over(&self.scope);
-                *position = Some(page.metadata.resource_version);
+                *position = Some(version);
                 return Ok(());
             }
         }
     }
 
     async fn watch(&self, version: &mut Version, trouble: &mut Trouble) -> Result<(), End> {
-        let deadline = self.deadline();
         let timeout = u32::try_from(self.options.watch_timeout.as_secs()).unwrap_or(u32::MAX);
         // A quarter of jitter: a thousand of us do not begin again in the same second.
         let timeout = timeout - fastrand::u32(0..=timeout / 4);
         let params = WatchParams { timeout: Some(timeout.max(1)), ..self.watch_params() };
         let request = Request::new(self.scope.path()).watch(&params, version).map_err(Failure::of_request)?;
-        let stream = self.request(request, WATCH_HEAD_PATIENCE).await.map_err(Failure::of_plain)?;
+        let stream = self.request(request, WATCH_HEAD_PATIENCE).await.map_err(Failure::of_watch)?;
         if trouble.is_over(&self.scope) {
             self.send(Event::Following).await?;
         }
-        self.events(Lines::new(Box::pin(stream), self.options.max_object), version, &deadline).await
-    }
-
-    /// When a watch that begins now is over: dead, if the server has not ended it before.
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.options.watch_timeout + GRACE
+        self.events(Lines::new(Box::pin(stream), self.options.max_object), version).await
     }
 
     /// The events of a watch until it ends.
@@ -244,32 +263,44 @@ impl Follow {
         &self,
         mut lines: Lines<impl AsyncBufRead + Unpin>,
         version: &mut Version,
-        deadline: &Instant,
     ) -> Result<(), End> {
+        let began = Instant::now();
+        // Dead, if the server has not ended it before.
+        let deadline = began + self.options.watch_timeout + GRACE;
+        let mut said_something = false;
         loop {
-            let octets = match lines.next(|| *deadline).await? {
+            let octets = match lines.next(|| deadline).await? {
                 Next::Line(octets) => octets,
                 Next::TooLong => {
                     self.too_long().await?;
                     continue;
                 }
+                // A server ends a watch when its time is over. Whatever ends them at once is none.
+                Next::End if !said_something && began.elapsed() < SHORT => {
+                    return Err(Failure::ended("the watch ended as it began, without an event").into());
+                }
                 Next::End => return Ok(()),
                 // A server that lives ends a watch in time.
                 Next::Silence => return Err(Failure::silent().into()),
             };
-            match self.read(octets).await? {
-                None => {}
-                Some(Said::Is(decoded)) => {
+            let Some(said) = self.read(octets).await? else { continue };
+            said_something = true;
+            let at = match said {
+                Said::Is(decoded) => {
                     let at = decoded.version.clone();
                     self.changed(decoded).await?;
-                    *version = at;
+                    at
                 }
-                Some(Said::Gone(name, at)) => {
+                Said::Gone(name, at) => {
                     self.send(Event::Delete(name)).await?;
-                    *version = at;
+                    at
                 }
-                Some(Said::Bookmark(at, _)) => *version = at,
-                Some(Said::Error(status)) => return Err(Failure::of_event(status).into()),
+                Said::Bookmark(at, _) => at,
+                Said::Error(status) => return Err(Failure::of_event(status).of_watch().into()),
+            };
+            // To begin at no version is to be told everything, but not what is gone.
+            if !at.is_empty() {
+                *version = at;
             }
         }
     }
@@ -367,35 +398,60 @@ fn waits() -> ExponentialBackoff {
         .build()
 }
 
+/// A version to watch from.
+fn known(version: Version) -> Result<Version, Failure> {
+    if version.is_empty() { Err(Failure::ended("the list has no resourceVersion")) } else { Ok(version) }
+}
+
 /// What is wrong with a scope just now, so that it is said once.
 #[derive(Default)]
 struct Trouble {
+    /// Without its numbers: some texts count seconds.
     said: Option<(String, Instant)>,
     since: Option<Instant>,
+    reconnected: Option<Instant>,
+    /// When this try began to work.
+    began: Option<Instant>,
 }
 
 impl Trouble {
     /// Logs a failure; gives whether it is another one than the last.
     fn is_news(&mut self, failure: &Failure, scope: &Scope) -> bool {
         let text = failure.to_string();
+        let bare: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
         self.since.get_or_insert_with(Instant::now);
-        let known = self.said.as_ref().filter(|(said, _)| *said == text);
+        let known = self.said.as_ref().filter(|(said, _)| *said == bare);
         if known.is_some_and(|(_, at)| at.elapsed() < REPEAT) {
             return false;
         }
         let is_new = known.is_none();
         warn!("{scope}: {text}{}", scope.without(failure.cause == Cause::Forbidden));
-        self.said = Some((text, Instant::now()));
+        self.said = Some((bare, Instant::now()));
         is_new
     }
 
     /// Logs the end of it; gives whether there was any.
     fn is_over(&mut self, scope: &Scope) -> bool {
-        self.said = None;
+        self.began = Some(Instant::now());
+        (self.said, self.reconnected) = (None, None);
         let since = self.since.take();
         if let Some(since) = since {
             info!("{scope}: followed again after {:.1} s", since.elapsed().as_secs_f64());
         }
         since.is_some()
+    }
+
+    /// Whether it is no passing one.
+    fn lasts(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= LASTING)
+    }
+
+    fn is_time_to_reconnect(&mut self) -> bool {
+        let last = self.reconnected.or(self.since);
+        let is_time = last.is_some_and(|last| last.elapsed() >= RECONNECT);
+        if is_time {
+            self.reconnected = Some(Instant::now());
+        }
+        is_time
     }
 }

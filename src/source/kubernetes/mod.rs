@@ -68,6 +68,8 @@ pub enum Event {
     Item(Object, u64),
     /// An object of the list that cannot be used: what was known of it stays.
     UnusableItem(ObjectName),
+    /// Something of the list that has no name: what the list does not name stays.
+    UnnamedItem,
     /// Went while the list was made, or has nothing to do with names.
     NoItem(ObjectName),
     /// The list is complete, and followed from here on.
