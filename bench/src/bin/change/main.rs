@@ -1,0 +1,246 @@
+//! Time from the API server's acknowledgement of a change to the first right answer, for several servers
+//! beside each other: the same changes, the same moments, idle and while other changes go on.
+//!
+//! A change is a patch of one hand-made EndpointSlice: the address of its one endpoint. The acknowledgement
+//! is the response to it, read whole, on a connection that stays open. A thread for each server asks for the
+//! endpoint's name until the new address is answered; any answer but the old address and the new one ends the
+//! run.
+//!
+//! The API server tells its watchers and the one who asked for the change at about the same time, so an
+//! answer may come before the acknowledgement, and a ratio of such times says nothing: ratios are of the time
+//! from the sending.
+
+mod api;
+mod asking;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Parser;
+use rollcall_bench::{Random, median_and_range};
+
+use api::{Cluster, OtherChanges};
+use asking::{Job, Seen};
+
+/// Between two changes, at least and at most, so that no clock of the servers keeps step with them.
+const BETWEEN: (u64, u64) = (5, 25);
+
+/// Measure how long changes take to be answered, and print a table.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The API server's administrator; its objects are made in a namespace of their own
+    #[arg(long)]
+    kubeconfig: PathBuf,
+    /// The servers, the first one is what the others are compared with
+    #[arg(long = "server", value_name = "NAME=ADDRESS", value_parser = server, required = true)]
+    servers: Vec<(String, SocketAddr)>,
+    /// Other changes a second, in turn
+    #[arg(long, value_delimiter = ',', default_value = "0,100,1000")]
+    rates: Vec<u32>,
+    /// How often each rate has its turn
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Changes measured in each turn
+    #[arg(long, default_value_t = 200)]
+    changes: usize,
+    /// Services of ten endpoints each that the other changes are made to
+    #[arg(long, default_value_t = 100)]
+    services: usize,
+    /// Seconds that one change may take until it is answered
+    #[arg(long, default_value_t = 30)]
+    bound: u64,
+}
+
+fn server(text: &str) -> anyhow::Result<(String, SocketAddr)> {
+    let (name, address) = text.split_once('=').context("NAME=ADDRESS")?;
+    Ok((name.to_owned(), address.parse()?))
+}
+
+/// How long one change took to be answered by one server, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Latency {
+    /// From the acknowledgement; less than nothing where the answer came before it.
+    acknowledged: f64,
+    /// From the sending of the change.
+    sent: f64,
+}
+
+/// The changes of one turn.
+struct Turn {
+    rate: u32,
+    /// Other changes a second that were acknowledged.
+    reached: f64,
+    /// A list for each server.
+    latencies: Vec<Vec<Latency>>,
+}
+
+impl Turn {
+    fn since_sending(&self, server: usize, percent: usize) -> f64 {
+        percentile(self.latencies[server].iter().map(|latency| latency.sent), percent)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    ensure!(arguments.rounds > 0 && arguments.changes > 0, "there is nothing to measure");
+    ensure!(arguments.services > 0, "the other changes need a service");
+    let cluster = Cluster::prepare(&arguments.kubeconfig, arguments.services)?;
+    let mut probe = Probe::start(&arguments, cluster)?;
+    let mut turns = Vec::new();
+    for _ in 0..arguments.rounds {
+        for &rate in &arguments.rates {
+            turns.push(turn(&arguments, rate, &mut probe)?);
+        }
+    }
+    report(&arguments, &turns);
+    Ok(())
+}
+
+/// The changed endpoint, and a thread for each server that asks for it.
+struct Probe {
+    cluster: Cluster,
+    bound: Duration,
+    random: Random,
+    changes: u32,
+    address: Ipv4Addr,
+    askers: Vec<(Sender<Job>, Receiver<anyhow::Result<Seen>>)>,
+}
+
+impl Probe {
+    fn start(arguments: &Arguments, cluster: Cluster) -> anyhow::Result<Self> {
+        let mut askers = Vec::new();
+        for (name, address) in arguments.servers.clone() {
+            let (job_tx, job_rx) = channel();
+            let (seen_tx, seen_rx) = channel();
+            let name = name.clone();
+            thread::spawn(move || asking::serve(&name, address, &job_rx, &seen_tx));
+            askers.push((job_tx, seen_rx));
+        }
+        let bound = Duration::from_secs(arguments.bound);
+        let address = api::PROBE_FIRST;
+        let probe = Self { cluster, bound, random: Random::new(1, 0), changes: 0, address, askers };
+        // Both servers know the service before anything is measured: nothing else than its address is an
+        // answer then.
+        probe.ask(Job { previous: None, wanted: address, latest: Instant::now() + probe.bound })?;
+        probe.seen()?;
+        Ok(probe)
+    }
+
+    /// Makes a change, and waits until each server has answered it.
+    fn change(&mut self) -> anyhow::Result<Vec<Latency>> {
+        let pause = BETWEEN.0 + self.random.number() % (BETWEEN.1 - BETWEEN.0);
+        thread::sleep(Duration::from_millis(pause));
+        self.changes += 1;
+        let wanted = Ipv4Addr::from(u32::from(api::PROBE_FIRST) + self.changes);
+        let previous = Some(std::mem::replace(&mut self.address, wanted));
+        self.ask(Job { previous, wanted, latest: Instant::now() + self.bound })?;
+        let sent = Instant::now();
+        self.cluster.change_probe(wanted)?;
+        let acknowledgement = sent.elapsed().as_secs_f64() * 1000.0;
+        let latency = |seen: Seen| {
+            let sent = seen.at.duration_since(sent).as_secs_f64() * 1000.0;
+            Latency { acknowledged: sent - acknowledgement, sent }
+        };
+        Ok(self.seen()?.into_iter().map(latency).collect())
+    }
+
+    fn ask(&self, job: Job) -> anyhow::Result<()> {
+        self.askers.iter().try_for_each(|(job_tx, _)| job_tx.send(job).context("an asking thread ended"))
+    }
+
+    fn seen(&self) -> anyhow::Result<Vec<Seen>> {
+        self.askers.iter().map(|(_, seen_rx)| seen_rx.recv().context("an asking thread ended")?).collect()
+    }
+}
+
+fn turn(arguments: &Arguments, rate: u32, probe: &mut Probe) -> anyhow::Result<Turn> {
+    let others = OtherChanges::start(&arguments.kubeconfig, arguments.services, rate)?;
+    let mut latencies = vec![Vec::new(); arguments.servers.len()];
+    // One that is not counted: whatever the turn before left has been answered then.
+    probe.change()?;
+    for _ in 0..arguments.changes {
+        for (latency, all) in probe.change()?.into_iter().zip(&mut latencies) {
+            all.push(latency);
+        }
+    }
+    let reached = others.stop()?;
+    if rate > 0 && reached <= 0.0 {
+        bail!("no other change was acknowledged");
+    }
+    Ok(Turn { rate, reached, latencies })
+}
+
+fn report(arguments: &Arguments, turns: &[Turn]) {
+    println!(
+        "| other changes/s | reached | | changes | p50 | p90 | p99 | most | before it | from sending: p50 | p99 |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    let mut ratios = Vec::new();
+    for &rate in &arguments.rates {
+        let turns: Vec<&Turn> = turns.iter().filter(|turn| turn.rate == rate).collect();
+        let reached = median_and_range(turns.iter().map(|turn| turn.reached).collect()).unwrap_or_default().0;
+        for (index, (name, _)) in arguments.servers.iter().enumerate() {
+            let all: Vec<Latency> = turns.iter().flat_map(|turn| turn.latencies[index].clone()).collect();
+            let acknowledged = |percent| percentile(all.iter().map(|latency| latency.acknowledged), percent);
+            let sent = |percent| percentile(all.iter().map(|latency| latency.sent), percent);
+            println!(
+                "| {rate} | {reached:.0} | {name} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {:.2} | {:.2} |",
+                all.len(),
+                acknowledged(50),
+                acknowledged(90),
+                acknowledged(99),
+                acknowledged(100),
+                all.iter().filter(|latency| latency.acknowledged < 0.0).count(),
+                sent(50),
+                sent(99),
+            );
+            if index > 0 {
+                // Of one turn, where both had the same changes and the machine was as busy for both.
+                let ratio = |percent| {
+                    let of =
+                        |turn: &&Turn| turn.since_sending(index, percent) / turn.since_sending(0, percent);
+                    let (middle, least, most) =
+                        median_and_range(turns.iter().map(of).collect()).unwrap_or_default();
+                    format!("{middle:.2} ({least:.2}–{most:.2})")
+                };
+                let first = &arguments.servers[0].0;
+                let (median, most) = (ratio(50), ratio(99));
+                ratios.push(format!("| {rate} | {name} / {first} | {median} | {most} |"));
+            }
+        }
+    }
+    println!("\nMilliseconds from the acknowledgement of a change to its first right answer.");
+    if !ratios.is_empty() {
+        println!(
+            "\n| other changes/s | ratio of the times from sending, turn by turn | p50 | p99 |\n|---|---|---|---|"
+        );
+        println!("{}", ratios.join("\n"));
+    }
+}
+
+/// The least figure that so many of a hundred are not above (nearest rank).
+fn percentile(figures: impl Iterator<Item = f64>, percent: usize) -> f64 {
+    let mut sorted: Vec<f64> = figures.collect();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_the_nearest_rank() {
+        let figures = || (1..=200).rev().map(f64::from);
+        assert_eq!(
+            [50, 90, 99, 100].map(|percent| percentile(figures(), percent)),
+            [100.0, 180.0, 198.0, 200.0]
+        );
+        assert_eq!(percentile([3.0].into_iter(), 50), 3.0);
+    }
+}
