@@ -32,7 +32,7 @@ use slices::Slices;
 /// How long until the last answers are right when the last change is made.
 const SETTLED: Duration = Duration::from_secs(30);
 /// Two cores for the control plane, the kubelets, the server and the client: each may have to wait its turn.
-const TOLERANCE: Tolerance = Tolerance { behind: Duration::from_secs(2), ahead: Duration::from_secs(1) };
+const TOLERANCE: Tolerance = Tolerance { behind: Duration::from_secs(2), ahead: Duration::from_secs(2) };
 
 #[test]
 #[ignore = "needs the real control plane: tests/cluster/run.sh"]
