@@ -8,6 +8,7 @@
     reason = "a failing test is a panic, and its helpers count as tests"
 )]
 
+mod api;
 mod arrows;
 mod behaviour;
 mod cases;
