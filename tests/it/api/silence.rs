@@ -1,0 +1,118 @@
+//! Servers that say nothing, and servers that are not there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::fake::{Answer, Api, Then};
+use super::http::probe;
+use super::objects::{SERVICES, SLICES, at, bookmark, event, headless, name, slice};
+use super::program::{Program, until_asked};
+
+#[test]
+fn a_watch_that_goes_silent_is_begun_anew_from_where_it_was() {
+    let api = Api::start();
+    api.put(SERVICES, headless("default", "a"));
+    let now = |what, version, address| event(what, &at(version, slice("default", "a", &[address])));
+    api.script(
+        SLICES,
+        [
+            Answer::Lines(vec![now("ADDED", "30", "10.0.0.1"), bookmark("40", true)], Then::End),
+            Answer::Lines(vec![now("MODIFIED", "50", "10.0.0.2")], Then::Silence),
+            // It is away for a moment: the trouble is to be seen.
+            Answer::status(503, "ServiceUnavailable"),
+            Answer::status(503, "ServiceUnavailable"),
+            Answer::Lines(vec![now("MODIFIED", "60", "10.0.0.3")], Then::GoOn),
+        ],
+    );
+    let mut program = Program::ready(&api, &[], &[("ROLLCALL_LIMITS_WATCH_TIMEOUT", "5")]);
+    let a = name("default", "a");
+    program.until_addresses(&a, "10.0.0.2");
+    let steady = program.steady(&a, "10.0.0.2");
+    let over = Arc::new(AtomicBool::new(false));
+    let (of_thread, admin) = (Arc::clone(&over), program.admin);
+    let probing = thread::spawn(move || {
+        let mut bodies = Vec::new();
+        while !of_thread.load(Ordering::Relaxed) {
+            let (code, body) = probe(admin, "/readyz");
+            assert_eq!(code, 200, "{body}");
+            bodies.push(body);
+            thread::sleep(Duration::from_millis(20));
+        }
+        bodies
+    });
+    until_asked(&api, SLICES, 3);
+    steady.held();
+    program.until_addresses(&a, "10.0.0.3");
+    over.store(true, Ordering::Relaxed);
+    let bodies = probing.join().unwrap();
+    assert!(bodies.iter().any(|body| body.starts_with("degraded") && body.contains("EndpointSlices")));
+    assert_eq!(api.asked(SLICES), ["stream", "watch 40", "watch 50", "watch 50", "watch 50"]);
+    let requests = api.requests(SLICES);
+    let silent = (requests[2].at - requests[1].at).as_secs_f32();
+    assert!((7.5..10.0).contains(&silent), "noticed after {silent} s");
+    let seconds: u32 = requests[1].parameter("timeoutSeconds").parse().unwrap();
+    assert!((3..=5).contains(&seconds), "a watch of {seconds} s");
+    program.until_readyz(200, &["ok"]);
+    program.is_well();
+}
+
+#[test]
+fn a_streamed_list_that_goes_silent_as_a_watch_goes_on_from_where_it_was() {
+    let api = Api::start();
+    api.put(SERVICES, headless("default", "a"));
+    let lines = vec![event("ADDED", &at("30", slice("default", "a", &["10.0.0.1"]))), bookmark("40", true)];
+    api.script(SLICES, [Answer::Lines(lines, Then::Silence)]);
+    let mut program = Program::ready(&api, &[], &[("ROLLCALL_LIMITS_WATCH_TIMEOUT", "5")]);
+    let steady = program.steady(&name("default", "a"), "10.0.0.1");
+    assert_eq!(until_asked(&api, SLICES, 2), ["stream", "watch 40"]);
+    let requests = api.requests(SLICES);
+    let silent = (requests[1].at - requests[0].at).as_secs_f32();
+    assert!((7.5..10.0).contains(&silent), "noticed after {silent} s");
+    steady.held();
+    assert_eq!(program.readyz(), (200, "ok\n".into()));
+    program.is_well();
+}
+
+#[test]
+fn a_server_that_is_not_there_at_the_start_is_waited_for() {
+    // An address of its own, so that nobody else is given the port in the meantime.
+    let listener = std::net::TcpListener::bind("127.0.88.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut program = Program::start_before(address, &[], &[]);
+    program.until_readyz(503, &["not synchronised", "Services", "refused"]);
+    assert_eq!(probe(program.admin, "/livez"), (200, "ok\n".into()));
+    let reply = program.ask(&format!("-t A {}", name("default", "a")));
+    assert_eq!((reply.status.as_str(), reply.ede[0].0), ("SERVFAIL", 14));
+    let api = Api::start_at(address);
+    api.put_service("a", &["10.0.0.1"]);
+    program.wait_until_ready();
+    program.until_addresses(&name("default", "a"), "10.0.0.1");
+    program.until_readyz(200, &["ok"]);
+    program.is_well();
+}
+
+#[test]
+fn a_server_that_goes_away_and_returns() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let mut program = Program::ready(&api, &[], &[]);
+    let a = name("default", "a");
+    let steady = program.steady(&a, "10.0.0.1");
+    let address = api.address;
+    drop(api);
+    program.until_readyz(200, &["degraded", "Services", "EndpointSlices", "refused"]);
+    // Its versions begin anew, as after an etcd that was restored.
+    let api = Api::start_at(address);
+    for path in [SERVICES, SLICES] {
+        api.script(path, [Answer::status(410, "Expired")]);
+    }
+    api.put_service("a", &["10.0.0.1"]);
+    api.put_service("b", &["10.0.0.2"]);
+    program.until_addresses(&name("default", "b"), "10.0.0.2");
+    program.until_readyz(200, &["ok"]);
+    steady.held();
+    program.is_well();
+}
