@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::source::Problem;
 use crate::zone::{Reader, zone};
 
-/// A command that somebody waits for does not wait for an API server for longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A command that somebody waits for does not wait for longer for an API server to say something.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster that was loaded and published.
 pub struct Offline {
@@ -53,21 +53,13 @@ async fn load_once(config: &Config) -> anyhow::Result<Offline> {
     let mut served = Served::new(publisher, config.clone(), &own).collecting();
     // Reading manifests may take as long as it takes.
     let patience = if matches!(feed, Feed::Manifests(_)) { Duration::MAX } else { PATIENCE };
-    let loading = async {
-        while !reader.is_synchronised() {
-            feed.changed().await;
-            feed.take(&mut served, None).await?;
-        }
-        anyhow::Ok(())
-    };
-    match tokio::time::timeout(patience, loading).await {
-        Ok(loaded) => loaded?,
-        Err(_) => {
-            let seconds = PATIENCE.as_secs();
+    while !reader.is_synchronised() {
+        if tokio::time::timeout(patience, feed.changed()).await.is_err() {
             let reasons = Some(health.reasons()).filter(|reasons| !reasons.is_empty());
-            let why = reasons.unwrap_or_else(|| "the lists are not complete yet".to_owned());
-            anyhow::bail!("the cluster could not be listed within {seconds} s: {why}");
+            let why = reasons.unwrap_or_else(|| "it does not answer".to_owned());
+            anyhow::bail!("the cluster cannot be listed, nothing new for {} s: {why}", PATIENCE.as_secs());
         }
+        feed.take(&mut served, None).await?;
     }
     let problems = served.problems();
     Ok(Offline { driver: served.driver, reader, problems })

@@ -1,8 +1,8 @@
 //! An API server on loopback: healthy by itself, scripted where a test says so.
 //!
 //! Healthy means: it has objects, streams and lists them, goes on with what changes, and ends watches when it
-//! was asked to. A script is a queue of answers for a path, one a request; a rule is asked for each request that
-//! no script answers.
+//! was asked to. A script is a queue of answers for a path, one a request; a rule is asked for each request
+//! that no script answers.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -294,7 +294,8 @@ fn healthy(stream: &TcpStream, shared: &Shared, request: &Request, began: u32) {
     go_on(stream, shared, request, (began, next));
 }
 
-/// Tells the changes from `next` on until the watch is over; `began`: how often those of its path were ended before.
+/// Tells the changes from `next` on until the watch is over. `began`: how often watches of its path had been
+/// ended by then.
 fn go_on(stream: &TcpStream, shared: &Shared, request: &Request, (began, mut next): (u32, usize)) {
     let seconds = request.parameter("timeoutSeconds").parse().unwrap_or(300);
     let deadline = Instant::now() + Duration::from_secs(seconds);

@@ -61,7 +61,7 @@ fn a_streamed_list_goes_on_as_the_watch_and_the_next_one_from_where_it_was() {
     program.is_well();
 }
 
-/// The first `count` answers on the connection of a list are held back until something else is there.
+/// A streamed list whose end is held back.
 #[test]
 fn nothing_is_ready_before_the_list_is_complete() {
     let api = Api::start();

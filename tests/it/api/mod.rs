@@ -1,7 +1,7 @@
 //! `serve --kubeconfig` before an API server that is scripted, hostile, or odd.
 //!
 //! The real one is asked in `tests/cluster`; here are the answers that it gives seldom or never: lists that
-//! break off, versions that expire, watches that go silent, objects that are none. `fake` is an HTTP server of
+//! break off, versions that expire, watches that go silent, objects that are none. `fake` is a server of
 //! threads; what takes time is waited for until it is there, or too late.
 
 mod commands;

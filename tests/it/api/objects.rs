@@ -28,7 +28,10 @@ pub(super) fn service(namespace: &str, name: &str, spec: Value) -> Value {
 
 /// The slice `<service>-x`, an endpoint an address, with host names `web-0` and so on.
 pub(super) fn slice(namespace: &str, service: &str, addresses: &[&str]) -> Value {
-    let endpoint = |(number, address): (usize, &&str)| json!({"addresses": [address], "conditions": {"ready": true}, "hostname": format!("web-{number}")});
+    let endpoint = |(number, address): (usize, &&str)| {
+        let host = format!("web-{number}");
+        json!({"addresses": [address], "conditions": {"ready": true}, "hostname": host})
+    };
     json!({"kind": "EndpointSlice",
         "metadata": {"name": format!("{service}-x"), "namespace": namespace, "uid": format!("e-{service}"),
             "labels": {"kubernetes.io/service-name": service}},

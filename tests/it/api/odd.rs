@@ -158,7 +158,7 @@ fn in_a_list_that_is_made_again_what_was_known_stays() {
     }
 }
 
-/// A relist that holds one object too long to be read cannot tell which one it is: it must not take it as gone.
+/// Which object a line too long to be read was about cannot be told: none may be taken as gone for want of it.
 #[test]
 fn one_that_is_too_long_in_a_list_made_again_stays_as_it_was() {
     let api = Api::start();
