@@ -72,6 +72,7 @@ fn a_streamed_list_that_goes_silent_as_a_watch_goes_on_from_where_it_was() {
     assert!((7.5..10.0).contains(&silent), "noticed after {silent} s");
     steady.held();
     assert_eq!(program.readyz(), (200, "ok\n".into()));
+    assert!(!program.printed().contains("WARN"), "it is the usual end of a list\n{}", program.printed());
     program.is_well();
 }
 
