@@ -30,7 +30,10 @@ use sets::Sets;
 use slices::Slices;
 
 /// How long until the last answers are right when the last change is made.
-const SETTLED: Duration = Duration::from_secs(30);
+const SETTLED: Duration = Duration::from_secs(60);
+/// The EndpointSlice controller, whose own cache is behind while thousands of pods start, lets a service wait for
+/// twice as long after each failure, at last for a quarter of an hour. A change of the Service ends that wait.
+const NUDGE: Duration = Duration::from_secs(5);
 /// Two cores for the control plane, the kubelets, the server and the client: each may have to wait its turn.
 const TOLERANCE: Tolerance = Tolerance { behind: Duration::from_secs(2), ahead: Duration::from_secs(2) };
 
@@ -140,12 +143,18 @@ impl<'a> Services<'a> {
     fn wait_settled(&self, recorder: &Recorder, server: SocketAddr) {
         let mut client = Client::new(server);
         let mut settled = 0;
+        let (mut nudged, mut nudges) = (Instant::now(), 0);
         wait_until("record and server agree on every service", SETTLED, || {
             while let (Some(name), Some(owner)) = (self.names.get(settled), self.plan.owners.get(settled)) {
                 let said = client.ask(&Question::a(owner));
                 let histories = recorder.histories();
                 let state = histories.get(name).and_then(|history: &History| history.states.last());
                 let Some((_, state)) = state else { return Err(format!("{name} is not recorded")) };
+                if state.hosts() != self.hosts && nudged.elapsed() > NUDGE {
+                    (nudged, nudges) = (Instant::now(), nudges + 1);
+                    let nudge = format!("rollcall.test/nudge={nudges}");
+                    self.namespace.kubectl(&["annotate", "--overwrite", "service", name, &nudge]);
+                }
                 if state.hosts() != self.hosts || state.says(owner, &Asked::Service) != said {
                     return Err(format!("{name}: {} hosts, answered: {said}", state.hosts()));
                 }
