@@ -41,11 +41,15 @@ const TOLERANCE: Tolerance = Tolerance { behind: Duration::from_secs(2), ahead: 
 #[ignore = "needs the real control plane: tests/cluster/run.sh"]
 fn rollout_of_two_thousand_pods() {
     let plane = ControlPlane::start("rollout", Options::default());
-    let sets = Sets::create(plane.namespace("rollout"), 50, 40);
+    // CI with nothing cached has no time for all of them.
+    let (count, pods) = if std::env::var_os("ROLLCALL_SMOKE").is_some() { (10, 20) } else { (50, 40) };
+    println!("{count} sets of {pods} pods (50 of 40 without ROLLCALL_SMOKE)");
+    let sets = Sets::create(plane.namespace("rollout"), count, pods);
     let rollcall = Rollcall::start(plane.kubeconfig(), &[]);
     let verdict = observe(&sets.services(), rollcall.dns, TOLERANCE, || sets.restart(&mut || ()));
     // Otherwise the client saw little of what it is here to see.
-    assert!(verdict.shown > 50 * 20, "only {} states were shown", verdict.shown);
+    let wanted = count * pods / 2;
+    assert!(verdict.shown > wanted, "only {} states were shown", verdict.shown);
 }
 
 #[test]
