@@ -39,6 +39,9 @@ play() {
   (cd "$root" && cargo test --locked --test cluster -- --ignored --show-output "$@") || failed=$?
 }
 if ((${#filters[@]})); then
+  # libtest is content with no test at all.
+  (cd "$root" && cargo test --locked --quiet --test cluster -- --ignored --list "${filters[@]}") | grep -q ': test$' ||
+    { echo "no test of that name: ${filters[*]}" >&2; exit 1; }
   play --test-threads=2 "${filters[@]}"
 else
   play --test-threads=2 --skip faults::

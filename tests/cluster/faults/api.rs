@@ -3,10 +3,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{ControlPlane, Process, free_port, program, wait_until};
+use crate::support::{ControlPlane, Process, free_port, wait_until};
 
 const START: Duration = Duration::from_secs(90);
 
@@ -35,26 +34,9 @@ impl<'a> SecondApi<'a> {
 
     /// Starts it where it was; the moment when its `/readyz` was seen to say so.
     pub(super) fn start(&mut self) -> Instant {
-        let folder = self.plane.folder();
-        let file = |name: &str| folder.join(name).display().to_string();
-        let mut command = Command::new(program("kube-apiserver"));
-        command.current_dir(folder).args([
-            format!("--etcd-servers=http://{}", self.plane.etcd_address()),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={}", self.address.port()),
-            "--advertise-address=10.255.255.2".to_owned(),
-            "--endpoint-reconciler-type=none".to_owned(),
-            format!("--tls-cert-file={}", file("apiserver.crt")),
-            format!("--tls-private-key-file={}", file("apiserver.key")),
-            format!("--token-auth-file={}", file("tokens.csv")),
-            "--authorization-mode=RBAC".to_owned(),
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
-            format!("--service-account-key-file={}", file("sa.pub")),
-            format!("--service-account-signing-key-file={}", file("sa.key")),
-            "--service-cluster-ip-range=10.96.0.0/12,fd00:10:96::/112".to_owned(),
-        ]);
-        let process =
-            Process::start("second-kube-apiserver", &command, &folder.join("second-kube-apiserver.log"));
+        let command = self.plane.api_command(self.address.port());
+        let log = self.plane.folder().join("second-kube-apiserver.log");
+        let process = Process::start("second-kube-apiserver", &command, &log);
         wait_until("the second API server is ready", START, || {
             process.assert_running();
             self.raw("/readyz").and_then(|body| if body == "ok" { Ok(()) } else { Err(body) })

@@ -228,12 +228,24 @@ spec: {{podCIDR: 192.0.2.0/24, podCIDRs: [192.0.2.0/24], taints: {taints}}}
     pub(crate) fn start_api(&self) {
         let mut api = self.api.lock().unwrap();
         assert!(api.is_none(), "the API server runs already");
+        let command = self.api_command(self.api_address.port());
+        let process = Process::start("kube-apiserver", &command, &self.next_log("kube-apiserver"));
+        wait_until("the API server is ready", START, || {
+            process.assert_running();
+            self.try_kubectl(&["get", "--raw", "/readyz"])
+                .and_then(|body| if body == "ok" { Ok(()) } else { Err(body) })
+        });
+        *api = Some(process);
+    }
+
+    /// An API server over this one's etcd, with its credentials, on a port.
+    pub(crate) fn api_command(&self, port: u16) -> Command {
         let file = |name: &str| self.folder.join(name).display().to_string();
         let mut command = Command::new(program("kube-apiserver"));
         command.current_dir(&self.folder).args([
             format!("--etcd-servers=http://{}", self.etcd_address()),
             "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={}", self.api_address.port()),
+            format!("--secure-port={port}"),
             // Nobody connects to it; without, it looks for a default route.
             "--advertise-address=10.255.255.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
@@ -255,13 +267,7 @@ spec: {{podCIDR: 192.0.2.0/24, podCIDRs: [192.0.2.0/24], taints: {taints}}}
             "--max-mutating-requests-inflight=1000".to_owned(),
         ]);
         command.args(&self.api_flags);
-        let process = Process::start("kube-apiserver", &command, &self.next_log("kube-apiserver"));
-        wait_until("the API server is ready", START, || {
-            process.assert_running();
-            self.try_kubectl(&["get", "--raw", "/readyz"])
-                .and_then(|body| if body == "ok" { Ok(()) } else { Err(body) })
-        });
-        *api = Some(process);
+        command
     }
 
     /// SIGKILL for etcd.

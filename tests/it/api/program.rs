@@ -15,24 +15,11 @@ use super::http::probe;
 use crate::support::exchange::Client;
 use crate::support::query::Query;
 use crate::support::reply::Reply;
+use crate::support::wait::eventually;
 
 /// How long what must come may take: a debug build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
-
-/// Asks until it is as wished; what was seen last otherwise.
-pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match look() {
-            Ok(seen) => return seen,
-            Err(last) if Instant::now() > deadline => {
-                panic!("not within {PATIENCE:?}: {what}; the last: {last}")
-            }
-            Err(_) => thread::sleep(STEP),
-        }
-    }
-}
 
 /// Waits until this is so.
 pub(super) fn until(what: &str, mut is_it: impl FnMut() -> bool) {

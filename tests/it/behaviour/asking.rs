@@ -1,18 +1,13 @@
-//! Questions, and patience.
+//! Questions.
 
 use std::net::SocketAddr;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::support::exchange::Client;
 use crate::support::query::Query;
 use crate::support::reply::Reply;
-
-/// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(10);
-const STEP: Duration = Duration::from_millis(20);
+pub(super) use crate::support::wait::eventually;
 
 /// The packet of a dig line.
 pub(super) fn query(line: &str) -> Query {
@@ -48,20 +43,6 @@ pub(super) fn data(reply: &Reply, rtype: &str) -> Vec<String> {
 /// The IPv4 addresses that a name has, sorted.
 pub(super) fn addresses(server: SocketAddr, name: &str) -> Vec<String> {
     data(&ask(server, &format!("+tcp -t A {name}")), "A")
-}
-
-/// Asks until the answer is as wished; how the last one differed otherwise.
-pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match look() {
-            Ok(seen) => return seen,
-            Err(last) if Instant::now() > deadline => {
-                panic!("not within {PATIENCE:?}: {what}; the last: {last}")
-            }
-            Err(_) => thread::sleep(STEP),
-        }
-    }
 }
 
 /// Asks until a name has as many IPv4 addresses; those.

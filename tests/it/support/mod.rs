@@ -1,7 +1,7 @@
 //! What the integration tests share: the program as a child process, and a dig of our own.
 //!
 //! `query` writes packets, `exchange` carries them, `reply` reads what came back, `script` reads the files of
-//! `tests/cases`, and `compare` holds the two against each other.
+//! `tests/cases`, `compare` holds the two against each other, and `wait` waits for what must come.
 
 pub(crate) mod compare;
 pub(crate) mod exchange;
@@ -10,3 +10,4 @@ pub(crate) mod reply;
 pub(crate) mod script;
 pub(crate) mod server;
 pub(crate) mod upstream;
+pub(crate) mod wait;
