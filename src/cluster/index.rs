@@ -150,8 +150,8 @@ impl Index {
         }
     }
 
-    /// Replaces all objects of a kind: what a list after a lost watch, or a reloaded folder, says. Only what
-    /// differs becomes dirty.
+    /// Replaces all objects of a kind by those of reloaded manifests, where of two of one name the last one counts;
+    /// an API server's list is a [`Relist`](super::Relist). Only what differs becomes dirty.
     pub fn reset(&mut self, kind: Kind, objects: Vec<Object>) {
         let objects: Vec<(ObjectName, Object)> = objects
             .into_iter()
@@ -165,7 +165,7 @@ impl Index {
         objects.into_iter().for_each(|(_, object)| self.apply(object));
     }
 
-    /// Deletes what a test does not admit.
+    /// Deletes every object that `admits` says no to.
     pub fn retain(&mut self, admits: impl Fn(&ObjectName) -> bool) {
         for kind in Kind::ALL {
             let names = self.names(kind).into_iter();
