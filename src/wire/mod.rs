@@ -12,5 +12,5 @@ mod reverse;
 pub use constants::{class, ede, rcode, rtype};
 pub use name::{Name, NameError, ParsedName};
 pub use query::{Edns, Query, QueryError};
-pub use response::{Full, Response, SrvTarget};
+pub use response::{Full, RecordSet, Response, SrvTarget};
 pub use reverse::{ReverseName, reverse_name};

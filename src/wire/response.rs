@@ -19,6 +19,23 @@ pub struct Full;
 #[derive(Debug, Clone, Copy)]
 pub struct SrvTarget<'a>(pub [&'a [u8]; 3]);
 
+/// What the records of one set have in common: owner, type, class IN, TTL.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordSet<'a> {
+    label: &'a [u8],
+    /// Up to the length of the data, which the data says.
+    head: [u8; 12],
+}
+
+impl<'a> RecordSet<'a> {
+    /// The owner is a label with its length octet, or nothing, in front of the name at a place.
+    #[must_use]
+    pub fn new((label, place): (&'a [u8], usize), rtype: u16, ttl: u16) -> Self {
+        let ([p0, p1], [t0, t1], [s0, s1]) = (pointer(place), rtype.to_be_bytes(), ttl.to_be_bytes());
+        Self { label, head: [p0, p1, t0, t1, 0, 1, 0, 0, s0, s1, 0, 0] }
+    }
+}
+
 /// A reply being written.
 pub struct Response<'b> {
     buffer: &'b mut [u8],
@@ -76,27 +93,65 @@ impl<'b> Response<'b> {
     /// # Errors
     /// [`Full`].
     pub fn encoded_answer(&mut self, owner: usize, encoded: &[u8]) -> Result<(), Full> {
-        self.encoded(Section::Answer, (&[], owner), encoded)
+        self.put(&[&pointer(owner), encoded])?;
+        self.counts[Section::Answer as usize] += 1;
+        Ok(())
     }
 
-    /// The same in the additional section; the owner is a label with its length octet, or nothing, in front of
-    /// the name at a place.
+    /// Records of the answer section, as many of them as fit.
     ///
     /// # Errors
-    /// [`Full`].
-    pub fn encoded_additional(&mut self, owner: (&[u8], usize), encoded: &[u8]) -> Result<(), Full> {
-        self.encoded(Section::Additional, owner, encoded)
+    /// [`Full`], when not all do.
+    pub fn answers_of<const N: usize>(&mut self, set: &RecordSet<'_>, data: &[[u8; N]]) -> Result<(), Full> {
+        let written = self.set(set, data);
+        self.counts[Section::Answer as usize] += written;
+        if usize::from(written) < data.len() { Err(Full) } else { Ok(()) }
     }
 
-    fn encoded(
-        &mut self,
-        section: Section,
-        (label, place): (&[u8], usize),
-        encoded: &[u8],
-    ) -> Result<(), Full> {
-        self.put(&[label, &pointer(place), encoded])?;
-        self.counts[section as usize] += 1;
+    /// Records of the additional section: all of them or none.
+    ///
+    /// # Errors
+    /// [`Full`], when not all fit.
+    pub fn glue_of<const N: usize>(&mut self, set: &RecordSet<'_>, data: &[[u8; N]]) -> Result<(), Full> {
+        if data.len() > self.room_for(set, N) {
+            return Err(Full);
+        }
+        self.counts[Section::Additional as usize] += self.set(set, data);
         Ok(())
+    }
+
+    fn room_for(&self, set: &RecordSet<'_>, length: usize) -> usize {
+        self.limit.min(self.buffer.len()).saturating_sub(self.length) / (set.label.len() + 12 + length)
+    }
+
+    /// Writes the records that fit; gives how many. One check of the room serves all of them.
+    fn set<const N: usize>(&mut self, set: &RecordSet<'_>, data: &[[u8; N]]) -> u16 {
+        // A message of 64 KiB holds fewer than 2^16 records.
+        let count = u16::try_from(data.len().min(self.room_for(set, N))).unwrap_or(u16::MAX);
+        let mut head = set.head;
+        #[allow(clippy::cast_possible_truncation)] // 4 or 16
+        {
+            head[11] = N as u8;
+        }
+        let front = set.label.len();
+        let size = front + 12 + N;
+        let end = self.length + usize::from(count) * size;
+        let to = self.buffer.get_mut(self.length..end).unwrap_or_default();
+        if front == 0 {
+            for (slot, data) in to.chunks_exact_mut(12 + N).zip(data) {
+                slot[..12].copy_from_slice(&head);
+                slot[12..].copy_from_slice(data);
+            }
+        } else {
+            for (slot, data) in to.chunks_exact_mut(size).zip(data) {
+                let (label, rest) = slot.split_at_mut(front);
+                label.copy_from_slice(set.label);
+                rest[..12].copy_from_slice(&head);
+                rest[12..].copy_from_slice(data);
+            }
+        }
+        self.length = end;
+        count
     }
 
     /// A record of the answer section; gives the place of its data.
@@ -173,13 +228,6 @@ impl<'b> Response<'b> {
     #[must_use]
     pub fn answers(&self) -> u16 {
         self.counts[1]
-    }
-
-    /// Takes back the additional records from `length` on, of which there are `count`.
-    pub fn rewind_additional(&mut self, length: usize, count: u16) {
-        self.length = length.min(self.length);
-        self.counts[Section::Additional as usize] =
-            self.counts[Section::Additional as usize].saturating_sub(count);
     }
 
     /// Writes OPT and header; gives the reply's length.

@@ -1,11 +1,15 @@
 //! Writes the answer to a question: what stands at the name, in the order and within the size asked for.
 
-use super::entry::{A_ENCODED, AAAA_ENCODED, Entry, SrvEntry, encode_a, encode_aaaa};
-use super::lookup::{Found, Key, Node, Place, find, with_pointer};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::entry::Entry;
+use super::lookup::{Found, Key, Node, Place, find, names, with_pointers};
 use super::order::{NO_HOST, Sequence, SetScratch};
+use super::ports::SrvSet;
+use super::reverse::ttl;
 use super::settings::Prepared;
 use super::store::View;
-use crate::wire::{Full, Name, ParsedName, Query, Response, SrvTarget, class, ede, rcode, rtype};
+use crate::wire::{Full, Name, ParsedName, Query, RecordSet, Response, SrvTarget, class, ede, rcode, rtype};
 
 /// Where the question's name stands in a reply.
 const QUESTION: usize = 12;
@@ -181,9 +185,9 @@ impl<'w> Writer<'w, '_, '_> {
                 }
                 self.srv_set(service, entry.service_srv())
             }
-            Node::ServicePort(entry, key, port) if wants(qtype, rtype::SRV) => {
+            Node::ServicePort(entry, key, srv) if wants(qtype, rtype::SRV) => {
                 let service = service(owner, entry, key);
-                self.srv_set(service, entry.port_srv(port))
+                self.srv_set(service, *srv)
             }
             Node::Host(entry, key, host) => {
                 let service = service(owner, entry, key);
@@ -206,27 +210,30 @@ impl<'w> Writer<'w, '_, '_> {
         }
     }
 
-    fn addresses(
-        &mut self,
-        entry: &Entry,
-        a: &[[u8; A_ENCODED]],
-        aaaa: &[[u8; AAAA_ENCODED]],
-        qtype: u16,
-    ) -> Written {
+    fn addresses(&mut self, entry: &Entry, a: &[[u8; 4]], aaaa: &[[u8; 16]], qtype: u16) -> Written {
         if wants(qtype, rtype::A) && !a.is_empty() {
-            return self.encoded(entry, rtype::A, a);
+            return self.set(entry, rtype::A, a);
         }
         if wants(qtype, rtype::AAAA) && !aaaa.is_empty() {
-            return self.encoded(entry, rtype::AAAA, aaaa);
+            return self.set(entry, rtype::AAAA, aaaa);
         }
         Ok(false)
     }
 
-    fn encoded<const N: usize>(&mut self, entry: &Entry, rtype: u16, records: &[[u8; N]]) -> Written {
-        let sequence = self.sequence(entry, rtype, records.len());
-        for turn in 0..records.len() {
-            let index = self.sets.index(sequence, turn, records.len());
-            self.response.encoded_answer(self.owner, &records[index])?;
+    fn set<const N: usize>(&mut self, entry: &Entry, rtype: u16, records: &[[u8; N]]) -> Written {
+        let set = RecordSet::new((&[], self.owner), rtype, entry.ttl.positive);
+        match self.sequence(entry, rtype, records.len()) {
+            Sequence::From(start) => {
+                let (last, first) = records.split_at_checked(start).unwrap_or((records, &[]));
+                self.response.answers_of(&set, first)?;
+                self.response.answers_of(&set, last)?;
+            }
+            shuffled @ Sequence::Shuffled => {
+                for turn in 0..records.len() {
+                    let index = self.sets.index(shuffled, turn, records.len());
+                    self.response.answers_of(&set, &[records[index]])?;
+                }
+            }
         }
         Ok(true)
     }
@@ -236,16 +243,17 @@ impl<'w> Writer<'w, '_, '_> {
         self.sets.sequence(self.view.prepared.settings.order, place ^ usize::from(rtype), count)
     }
 
-    fn srv_set(&mut self, service: Service<'_>, srv: &[SrvEntry]) -> Written {
-        if srv.is_empty() {
+    fn srv_set(&mut self, service: Service<'_>, srv: SrvSet<'_>) -> Written {
+        let count = srv.len();
+        if count == 0 {
             return Ok(false);
         }
         let ttl = u32::from(service.entry.ttl.positive);
-        let weight = weight(srv.len());
-        let sequence = self.sequence(service.entry, rtype::SRV, srv.len());
+        let weight = weight(count);
+        let sequence = self.sequence(service.entry, rtype::SRV, count);
         self.sets.targets.clear();
-        for turn in 0..srv.len() {
-            let record = srv[self.sets.index(sequence, turn, srv.len())];
+        for turn in 0..count {
+            let record = srv.get(self.sets.index(sequence, turn, count));
             let target = service.target(record.host(), &self.view.prepared);
             let place = self.response.srv(self.owner, ttl, weight, record.port, &target)?;
             self.sets.remember(record.host(), place);
@@ -289,34 +297,53 @@ impl<'w> Writer<'w, '_, '_> {
             let place = place as usize;
             // A target too far back to be pointed to: its label, and the service's name in the question.
             let owner = if Response::can_point_to(place) { (&[][..], place) } else { (label, service.place) };
-            if glue_set(self.response, owner, a).is_err() || glue_set(self.response, owner, aaaa).is_err() {
+            let ttl = entry.ttl.positive;
+            let (a_set, aaaa_set) =
+                (RecordSet::new(owner, rtype::A, ttl), RecordSet::new(owner, rtype::AAAA, ttl));
+            let written = self.response.glue_of(&a_set, a);
+            if written.and_then(|()| self.response.glue_of(&aaaa_set, aaaa)).is_err() {
                 return;
             }
         }
     }
 
-    fn pointer(&mut self, address: std::net::IpAddr) -> Written {
-        let (response, owner) = (&mut *self.response, self.owner);
-        let written = with_pointer(self.view, address, |pointer| {
-            let ttl = u32::from(pointer.ttl());
-            let mut names = pointer.names.iter();
-            names.try_for_each(|name| response.answer(owner, rtype::PTR, ttl, &[&name.name]).map(drop))
-        });
-        // Gone since it was found: the type is not there, which was true a moment later.
-        written.map_or(Ok(false), |written| written.map(|()| true))
+    fn pointer(&mut self, address: IpAddr) -> Written {
+        let (response, owner, view) = (&mut *self.response, self.owner, self.view);
+        with_pointers(view, address, |pointers| {
+            let (ttl, before) = (u32::from(ttl(pointers)), response.answers());
+            for pointer in pointers {
+                names(view, address, pointer, |label, key| {
+                    let name = [label, key, &*view.prepared.svc_zone];
+                    response.answer(owner, rtype::PTR, ttl, &name).map(drop)
+                })?;
+            }
+            // None: gone since it was found. The type is not there, which was true a moment later.
+            Ok(response.answers() > before)
+        })
     }
 
-    fn address(&mut self, address: std::net::IpAddr, qtype: u16) -> Written {
+    fn address(&mut self, address: IpAddr, qtype: u16) -> Written {
         let ttl = self.view.prepared.settings.ttl.positive;
         match address {
-            std::net::IpAddr::V4(v4) if wants(qtype, rtype::A) => {
-                self.response.encoded_answer(self.owner, &encode_a(v4, ttl)).map(|()| true)
-            }
-            std::net::IpAddr::V6(v6) if wants(qtype, rtype::AAAA) => {
-                self.response.encoded_answer(self.owner, &encode_aaaa(v6, ttl)).map(|()| true)
-            }
-            _ => Ok(false),
+            IpAddr::V4(v4) => self.configured(&[v4], &[], ttl, qtype),
+            IpAddr::V6(v6) => self.configured(&[], &[v6], ttl, qtype),
         }
+    }
+
+    /// Addresses in the order given.
+    fn configured(&mut self, v4: &[Ipv4Addr], v6: &[Ipv6Addr], ttl: u16, qtype: u16) -> Written {
+        let owner = (&[][..], self.owner);
+        if wants(qtype, rtype::A) && !v4.is_empty() {
+            let set = RecordSet::new(owner, rtype::A, ttl);
+            v4.iter().try_for_each(|v4| self.response.answers_of(&set, &[v4.octets()]))?;
+            return Ok(true);
+        }
+        if wants(qtype, rtype::AAAA) && !v6.is_empty() {
+            let set = RecordSet::new(owner, rtype::AAAA, ttl);
+            v6.iter().try_for_each(|v6| self.response.answers_of(&set, &[v6.octets()]))?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn version(&mut self, qtype: u16) -> Written {
@@ -329,20 +356,7 @@ impl<'w> Writer<'w, '_, '_> {
 
     fn nameserver(&mut self, index: usize, qtype: u16) -> Written {
         let server = &self.view.prepared.nameservers[index];
-        let ttl = self.view.prepared.settings.ttl.positive;
-        if wants(qtype, rtype::A) && !server.v4.is_empty() {
-            for v4 in &server.v4 {
-                self.response.encoded_answer(self.owner, &encode_a(*v4, ttl))?;
-            }
-            return Ok(true);
-        }
-        if wants(qtype, rtype::AAAA) && !server.v6.is_empty() {
-            for v6 in &server.v6 {
-                self.response.encoded_answer(self.owner, &encode_aaaa(*v6, ttl))?;
-            }
-            return Ok(true);
-        }
-        Ok(false)
+        self.configured(&server.v4, &server.v6, self.view.prepared.settings.ttl.positive, qtype)
     }
 
     fn apex(&mut self, qtype: u16) -> Written {
@@ -366,10 +380,10 @@ impl<'w> Writer<'w, '_, '_> {
                     let (server, place) = (&prepared.nameservers[index as usize], place as usize);
                     let (v4, v6) =
                         if server.within { (&*server.v4, &*server.v6) } else { Default::default() };
-                    let mut a = v4.iter().map(|v4| encode_a(*v4, ttl));
-                    let mut aaaa = v6.iter().map(|v6| encode_aaaa(*v6, ttl));
-                    a.try_for_each(|record| self.response.encoded_additional((&[], place), &record))?;
-                    aaaa.try_for_each(|record| self.response.encoded_additional((&[], place), &record))
+                    let [a, aaaa] =
+                        [rtype::A, rtype::AAAA].map(|rtype| RecordSet::new((&[], place), rtype, ttl));
+                    v4.iter().try_for_each(|v4| self.response.glue_of(&a, &[v4.octets()]))?;
+                    v6.iter().try_for_each(|v6| self.response.glue_of(&aaaa, &[v6.octets()]))
                 });
                 // Glue that does not fit is left out.
                 let (Ok(()) | Err(Full)) = glue;
@@ -401,21 +415,6 @@ fn wants(qtype: u16, rtype: u16) -> bool {
 /// names.md: the share of each record, in hundredths, never 0 (RFC 2782: 0 is "hardly ever").
 pub(super) fn weight(records: usize) -> u16 {
     u16::try_from(100 / records.max(1)).unwrap_or(1).max(1)
-}
-
-fn glue_set<const N: usize>(
-    response: &mut Response<'_>,
-    owner: (&[u8], usize),
-    records: &[[u8; N]],
-) -> Result<(), Full> {
-    let before = response.length();
-    for (count, record) in (0_u16..).zip(records) {
-        if response.encoded_additional(owner, record).is_err() {
-            response.rewind_additional(before, count);
-            return Err(Full);
-        }
-    }
-    Ok(())
 }
 
 /// A service as an SRV target: its labels in the question, its hosts in the entry.

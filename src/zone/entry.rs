@@ -1,49 +1,64 @@
 //! One service, encoded: what a reader finds by one lookup and writes answers from.
 //!
-//! Addresses are kept as they go to the wire behind the owner name (type, class, TTL, length, data); a name
-//! below the service is a range of them. SRV records are pairs of host and port, for their targets, which may
-//! not be compressed, are the host's label in front of the service's own name.
+//! Everything that differs from service to service lies in one piece of memory, in the order in which a lookup
+//! reads it: the key, the addresses, the table of the hosts' names, the hosts, their labels. A host is 8 octets
+//! there beside its label and its addresses, and its addresses are a range of the service's own wherever they can
+//! be. What many services have alike, their ports, is shared between them ([`Ports`]).
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use super::ports::{PortSet, Ports, SrvSet};
 use super::settings::Ttl;
-use crate::records::{Expected, ServiceRecords, Shape, Srv};
-use crate::wire::{class, rtype};
-
-pub(crate) const A_ENCODED: usize = 14;
-pub(crate) const AAAA_ENCODED: usize = 26;
+use crate::records::{Expected, Host, ServiceRecords, Shape};
 
 /// Seeded at start: labels come from whoever may create objects.
 static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
 
+/// `5nginx7default`: the labels of service and namespace as they stand in a question.
+pub(crate) type Key = Arc<[u8]>;
+
 /// All records of one service.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) shape: Shape,
+    octets: Box<[u8]>,
+    parts: Parts,
     pub(crate) ttl: Ttl,
-    /// The service's own addresses first, then those of hosts that no range of them covers.
-    a: Box<[[u8; A_ENCODED]]>,
-    aaaa: Box<[[u8; AAAA_ENCODED]]>,
-    service_a: u32,
-    service_aaaa: u32,
-    hosts: Box<[Host]>,
-    /// The hosts' labels, each behind its length octet.
-    labels: Box<[u8]>,
-    /// Open addressing over the labels' hashes; `u32::MAX` is empty. Half full at most.
-    table: Box<[u32]>,
-    port_sets: Box<[PortSet]>,
-    srv: Box<[SrvEntry]>,
-    service_srv: u32,
-    ports: Box<[NamedPort]>,
-    expected: Box<[Expected]>,
+    pub(crate) shape: Shape,
+    ports: Arc<Ports>,
+    key: Key,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Host {
+/// Where the parts of the octets begin; each ends where the next one begins. The key is at the front.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Parts {
+    key: u8,
+    /// Octets of a slot of the table: 1, 2 or 4.
+    slot: u8,
+    /// Hosts are [`WIDE`] octets instead of [`NARROW`].
+    wide: bool,
+    hosts: u32,
+    /// Of the addresses, those of the service's own name; they are the first ones.
+    service_a: u32,
+    service_aaaa: u32,
+    aaaa_at: u32,
+    table_at: u32,
+    hosts_at: u32,
+    labels_at: u32,
+    expected_at: u32,
+}
+
+/// A host in the octets: its label's place (16 bits), the first of its A records (16), the first of its AAAA
+/// records (16), how many it has of both (4 and 4), its set of ports (7), whether a slice gives it this name (1).
+const NARROW: usize = 8;
+/// The same with 32 bits for each: label, first A, A records, first AAAA, AAAA records, ports and name.
+const WIDE: usize = 24;
+
+/// A host, as it was read from the octets or is to be written to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Place {
     label: u32,
     a: Span,
     aaaa: Span,
@@ -64,246 +79,306 @@ impl Span {
     }
 }
 
-/// One SRV record at the service's name or at a named port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SrvEntry {
-    /// `u32::MAX` is the service itself.
-    host: u32,
-    pub(crate) port: u16,
-}
-
-impl SrvEntry {
-    pub(crate) fn host(self) -> Option<usize> {
-        (self.host != u32::MAX).then_some(self.host as usize)
-    }
-}
-
-/// `_name._protocol` below the service.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NamedPort {
-    /// `_name`, without a length octet.
-    pub(crate) name: Box<[u8]>,
-    /// `_tcp` and the like.
-    pub(crate) protocol: &'static [u8],
-    srv: Span,
-}
-
-/// The ports of one endpoint; most hosts of a service share one.
-#[derive(Debug, PartialEq, Eq, Default)]
-pub(crate) struct PortSet {
-    /// Each number once.
-    pub(crate) numbers: Box<[u16]>,
-    pub(crate) named: Box<[PortName]>,
-}
-
-/// `_name`, `_protocol`, number.
-pub(crate) type PortName = (Box<[u8]>, &'static [u8], u16);
-
-#[allow(clippy::cast_possible_truncation)] // a service of 2^32 records would not fit in memory
+#[allow(clippy::cast_possible_truncation)] // a service of 2^32 octets would not fit in memory
 fn small(index: usize) -> u32 {
     index as u32
 }
 
+impl Place {
+    fn is_narrow(&self) -> bool {
+        let fits = |n: u32| n <= u32::from(u16::MAX);
+        let few = self.a.count < 16 && self.aaaa.count < 16 && self.ports < 128;
+        few && fits(self.label) && fits(self.a.start) && fits(self.aaaa.start)
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // narrow: see `is_narrow`
+    fn write(&self, wide: bool, octets: &mut Vec<u8>) {
+        let governing = u32::from(self.governing);
+        if wide {
+            let ports = self.ports << 1 | governing;
+            let words = [self.label, self.a.start, self.a.count, self.aaaa.start, self.aaaa.count, ports];
+            words.iter().for_each(|word| octets.extend(word.to_le_bytes()));
+        } else {
+            let words = [self.label, self.a.start, self.aaaa.start];
+            words.iter().for_each(|word| octets.extend((*word as u16).to_le_bytes()));
+            octets.push((self.a.count << 4 | self.aaaa.count) as u8);
+            octets.push((self.ports << 1 | governing) as u8);
+        }
+    }
+
+    fn read(octets: &[u8], wide: bool, index: usize) -> Self {
+        if wide {
+            let words = octets[index * WIDE..].first_chunk::<WIDE>().map_or(&[][..], |words| words);
+            let word = |i: usize| number(&words[i * 4..i * 4 + 4]);
+            let (a, aaaa) =
+                (Span { start: word(1), count: word(2) }, Span { start: word(3), count: word(4) });
+            return Self { label: word(0), a, aaaa, ports: word(5) >> 1, governing: word(5) & 1 > 0 };
+        }
+        let Some(&[l0, l1, a0, a1, q0, q1, counts, ports]) = octets[index * NARROW..].first_chunk::<NARROW>()
+        else {
+            return Self::default();
+        };
+        let word = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]));
+        Self {
+            label: word(l0, l1),
+            a: Span { start: word(a0, a1), count: u32::from(counts >> 4) },
+            aaaa: Span { start: word(q0, q1), count: u32::from(counts & 15) },
+            ports: u32::from(ports >> 1),
+            governing: ports & 1 > 0,
+        }
+    }
+}
+
+/// Little-endian, of 1, 2 or 4 octets.
+fn number(octets: &[u8]) -> u32 {
+    match *octets {
+        [a] => u32::from(a),
+        [a, b] => u32::from(u16::from_le_bytes([a, b])),
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+        _ => 0,
+    }
+}
+
 impl Entry {
-    /// Encodes a service's records.
-    pub(crate) fn new(records: &ServiceRecords, defaults: Ttl) -> Self {
+    /// Encodes a service's records. `share` gives ports that are equal and in use already, where there are such.
+    pub(crate) fn new(
+        key: Key,
+        records: &ServiceRecords,
+        defaults: Ttl,
+        share: impl FnOnce(Ports) -> Arc<Ports>,
+    ) -> Self {
         let ttl = Ttl {
             positive: records.ttl.positive.unwrap_or(defaults.positive),
             negative: records.ttl.negative.unwrap_or(defaults.negative),
             expected: records.ttl.expected.unwrap_or(defaults.expected),
         };
-        let mut a: Vec<_> = records.addresses.v4.iter().map(|v4| encode_a(*v4, ttl.positive)).collect();
-        let mut aaaa: Vec<_> = records.addresses.v6.iter().map(|v6| encode_aaaa(*v6, ttl.positive)).collect();
-        let (service_a, service_aaaa) = (small(a.len()), small(aaaa.len()));
-        let mut port_sets: Vec<PortSet> = Vec::new();
-        let mut known_sets: HashMap<&[crate::records::Port], u32> = HashMap::new();
-        let mut labels = Vec::new();
-        let mut hosts = Vec::with_capacity(records.hosts.len());
-        // Hosts stand in the order of the service's own addresses: the next range is nearly always the one
-        // behind the last.
-        let (mut next_a, mut next_aaaa) = (0, 0);
-        for host in &records.hosts {
-            let wanted: Vec<_> = host.addresses.v4.iter().map(|v4| encode_a(*v4, ttl.positive)).collect();
-            let wanted6: Vec<_> = host.addresses.v6.iter().map(|v6| encode_aaaa(*v6, ttl.positive)).collect();
-            let ports = *known_sets.entry(&host.ports).or_insert_with(|| {
-                port_sets.push(PortSet::new(&host.ports));
-                small(port_sets.len() - 1)
-            });
-            hosts.push(Host {
-                label: small(labels.len()),
-                a: span(&mut a, &mut next_a, &wanted),
-                aaaa: span(&mut aaaa, &mut next_aaaa, &wanted6),
-                ports,
-                governing: host.governing,
-            });
-            #[allow(clippy::cast_possible_truncation)] // a label, at most 63
-            labels.push(host.label.len() as u8);
-            labels.extend_from_slice(host.label.as_bytes());
-        }
-        let mut srv: Vec<SrvEntry> = records.srv.iter().map(SrvEntry::from).collect();
-        let service_srv = small(srv.len());
-        let ports = records.ports.iter().map(|port| {
-            let own: Vec<SrvEntry> = port.srv.iter().map(SrvEntry::from).collect();
-            // The only port of a service has the service's own SRV records.
-            let span = if own.as_slice() == srv.get(..service_srv as usize).unwrap_or_default() {
-                Span { start: 0, count: service_srv }
-            } else {
-                srv.extend_from_slice(&own);
-                Span { start: small(srv.len() - own.len()), count: small(own.len()) }
-            };
-            NamedPort {
-                name: underscored(port.name.as_str()),
-                protocol: port.protocol.srv_label().as_bytes(),
-                srv: span,
-            }
-        });
-        let ports = ports.collect();
-        let mut entry = Self {
-            shape: records.shape.clone(),
-            ttl,
-            a: a.into(),
-            aaaa: aaaa.into(),
-            service_a,
-            service_aaaa,
-            hosts: hosts.into(),
-            labels: labels.into(),
-            table: Box::default(),
-            port_sets: port_sets.into(),
-            srv: srv.into(),
-            service_srv,
-            ports,
-            expected: records.expected.as_slice().into(),
-        };
-        entry.table = entry.index();
-        entry
+        let (ports, sets) = Ports::new(records);
+        let (octets, parts) = encode(&key, records, &sets);
+        Self { octets, parts, ttl, shape: records.shape.clone(), ports: share(ports), key }
     }
 
-    fn index(&self) -> Box<[u32]> {
-        if self.hosts.is_empty() {
-            return Box::default();
-        }
-        let mut table = vec![u32::MAX; (self.hosts.len() * 2).next_power_of_two()];
-        let mask = table.len() - 1;
-        for (index, host) in self.hosts.iter().enumerate() {
-            let mut slot = hash(self.label(host)) & mask;
-            while table[slot] != u32::MAX {
-                slot = (slot + 1) & mask;
-            }
-            table[slot] = small(index);
-        }
-        table.into()
+    /// The key, to be shared.
+    pub(crate) fn shared_key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The same, from where a lookup reads it.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.octets[..usize::from(self.parts.key)]
     }
 
     /// A host by its label, lower case.
     pub(crate) fn host(&self, label: &[u8]) -> Option<usize> {
-        let mask = self.table.len().checked_sub(1)?;
+        let table = &self.octets[self.parts.table_at as usize..self.parts.hosts_at as usize];
+        let width = usize::from(self.parts.slot);
+        let mask = (table.len() / width.max(1)).checked_sub(1)?;
         let mut slot = hash(label) & mask;
         loop {
-            let index = self.table[slot];
-            if index == u32::MAX {
+            let index = number(&table[slot * width..(slot + 1) * width]);
+            // The hosts are fewer than the largest number of the width: it is never an index.
+            if index == empty_slot(width) {
                 return None;
             }
             let index = index as usize;
-            if self.label(&self.hosts[index]) == label {
+            if self.host_label(index).get(1..) == Some(label) {
                 return Some(index);
             }
             slot = (slot + 1) & mask;
         }
     }
 
-    fn label(&self, host: &Host) -> &[u8] {
-        self.label_with_length(host).split_first().map_or(&[], |(_, label)| label)
-    }
-
-    fn label_with_length(&self, host: &Host) -> &[u8] {
-        let start = host.label as usize;
-        &self.labels[start..=start + usize::from(self.labels[start])]
+    fn place(&self, host: usize) -> Place {
+        Place::read(&self.octets[self.parts.hosts_at as usize..], self.parts.wide, host)
     }
 
     /// A host's label behind its length octet: the front of an SRV target.
     pub(crate) fn host_label(&self, host: usize) -> &[u8] {
-        self.label_with_length(&self.hosts[host])
+        let start = (self.parts.labels_at + self.place(host).label) as usize;
+        &self.octets[start..=start + usize::from(self.octets[start])]
     }
 
     pub(crate) fn host_count(&self) -> usize {
-        self.hosts.len()
+        self.parts.hosts as usize
     }
 
     /// A headless service without a ready endpoint does not exist (specification, section 2.4.1).
     pub(crate) fn has_addresses(&self) -> bool {
-        self.service_a + self.service_aaaa > 0
+        self.parts.service_a + self.parts.service_aaaa > 0
     }
 
-    pub(crate) fn service_a(&self) -> &[[u8; A_ENCODED]] {
-        &self.a[..self.service_a as usize]
+    fn a(&self) -> &[[u8; 4]] {
+        self.octets[usize::from(self.parts.key)..self.parts.aaaa_at as usize].as_chunks().0
     }
 
-    pub(crate) fn service_aaaa(&self) -> &[[u8; AAAA_ENCODED]] {
-        &self.aaaa[..self.service_aaaa as usize]
+    fn aaaa(&self) -> &[[u8; 16]] {
+        self.octets[self.parts.aaaa_at as usize..self.parts.table_at as usize].as_chunks().0
     }
 
-    pub(crate) fn host_a(&self, host: usize) -> &[[u8; A_ENCODED]] {
-        &self.a[self.hosts[host].a.range()]
+    pub(crate) fn service_a(&self) -> &[[u8; 4]] {
+        &self.a()[..self.parts.service_a as usize]
     }
 
-    pub(crate) fn host_aaaa(&self, host: usize) -> &[[u8; AAAA_ENCODED]] {
-        &self.aaaa[self.hosts[host].aaaa.range()]
+    pub(crate) fn service_aaaa(&self) -> &[[u8; 16]] {
+        &self.aaaa()[..self.parts.service_aaaa as usize]
+    }
+
+    pub(crate) fn host_a(&self, host: usize) -> &[[u8; 4]] {
+        &self.a()[self.place(host).a.range()]
+    }
+
+    pub(crate) fn host_aaaa(&self, host: usize) -> &[[u8; 16]] {
+        &self.aaaa()[self.place(host).aaaa.range()]
     }
 
     pub(crate) fn host_ports(&self, host: usize) -> &PortSet {
-        &self.port_sets[self.hosts[host].ports as usize]
+        self.ports.of_hosts(self.place(host).ports as usize)
     }
 
     pub(crate) fn is_governing(&self, host: usize) -> bool {
-        self.hosts[host].governing
+        self.place(host).governing
     }
 
-    pub(crate) fn service_srv(&self) -> &[SrvEntry] {
-        &self.srv[..self.service_srv as usize]
-    }
-
-    pub(crate) fn ports(&self) -> &[NamedPort] {
+    /// The ports, shared with services that have the same ones.
+    pub(crate) fn ports(&self) -> &Arc<Ports> {
         &self.ports
     }
 
-    pub(crate) fn port(&self, name: &[u8], protocol: &[u8]) -> Option<&NamedPort> {
-        let of_name = by_name(&self.ports, name, |port| &port.name);
-        of_name.iter().find(|port| port.protocol == protocol)
+    pub(crate) fn service_srv(&self) -> SrvSet<'_> {
+        self.ports.at_service(self.parts.hosts)
     }
 
-    pub(crate) fn port_srv(&self, port: &NamedPort) -> &[SrvEntry] {
-        &self.srv[port.srv.range()]
+    pub(crate) fn port_srv(&self, name: &[u8], protocol: &[u8]) -> Option<SrvSet<'_>> {
+        self.ports.at_port(self.parts.hosts, name, protocol)
     }
 
     /// Whether a StatefulSet says that this name should be there.
     pub(crate) fn expects(&self, label: &[u8]) -> bool {
-        self.expected.iter().any(|expected| {
-            let ordinal =
-                label.strip_prefix(expected.set.as_bytes()).and_then(|rest| rest.strip_prefix(b"-"));
-            ordinal.and_then(decimal).is_some_and(|n| (u64::from(expected.first)..expected.end).contains(&n))
-        })
+        let mut rest = &self.octets[self.parts.expected_at as usize..];
+        while let Some((&length, after)) = rest.split_first() {
+            let Some((set, after)) = after.split_at_checked(usize::from(length)) else { return false };
+            let Some((first, after)) = after.split_first_chunk::<4>() else { return false };
+            let Some((end, after)) = after.split_first_chunk::<8>() else { return false };
+            let range = u64::from(u32::from_le_bytes(*first))..u64::from_le_bytes(*end);
+            let ordinal = label.strip_prefix(set).and_then(|rest| rest.strip_prefix(b"-"));
+            if ordinal.and_then(decimal).is_some_and(|n| range.contains(&n)) {
+                return true;
+            }
+            rest = after;
+        }
+        false
     }
 
-    /// The addresses of the service's own name, and those of its hosts with the host's index.
+    /// The addresses of the service's own name where it has one of its own, and those of its hosts with the host's
+    /// index.
     pub(crate) fn reverse(&self) -> Vec<(IpAddr, Option<usize>)> {
-        let mut reverse = Vec::new();
+        let mut reverse = Vec::with_capacity(self.host_count() + 1);
         if self.shape == Shape::ClusterIp {
-            reverse.extend(self.service_a().iter().map(|a| (decode_a(a).into(), None)));
-            reverse.extend(self.service_aaaa().iter().map(|aaaa| (decode_aaaa(aaaa).into(), None)));
+            reverse.extend(self.service_a().iter().map(|a| ((*a).into(), None)));
+            reverse.extend(self.service_aaaa().iter().map(|aaaa| ((*aaaa).into(), None)));
         }
-        for host in 0..self.hosts.len() {
-            reverse.extend(self.host_a(host).iter().map(|a| (decode_a(a).into(), Some(host))));
-            reverse.extend(self.host_aaaa(host).iter().map(|aaaa| (decode_aaaa(aaaa).into(), Some(host))));
+        for host in 0..self.host_count() {
+            let place = self.place(host);
+            reverse.extend(self.a()[place.a.range()].iter().map(|a| ((*a).into(), Some(host))));
+            reverse.extend(self.aaaa()[place.aaaa.range()].iter().map(|aaaa| ((*aaaa).into(), Some(host))));
         }
         reverse
     }
+
+    /// Whether the service's own name has the address.
+    pub(crate) fn is_at(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.service_a().contains(&v4.octets()),
+            IpAddr::V6(v6) => self.service_aaaa().contains(&v6.octets()),
+        }
+    }
+
+    /// The hosts that have the address, in order.
+    pub(crate) fn hosts_at(&self, address: IpAddr) -> impl Iterator<Item = usize> + '_ {
+        let v4 = move |a: &[u8; 4]| address == IpAddr::from(*a);
+        let v6 = move |aaaa: &[u8; 16]| address == IpAddr::from(*aaaa);
+        (0..self.host_count()).filter(move |host| {
+            let place = self.place(*host);
+            match address {
+                IpAddr::V4(_) => self.a()[place.a.range()].iter().any(v4),
+                IpAddr::V6(_) => self.aaaa()[place.aaaa.range()].iter().any(v6),
+            }
+        })
+    }
 }
 
-/// The items of a name, among items that are sorted by it: a service may have thousands of ports.
-fn by_name<'s, T>(sorted: &'s [T], name: &[u8], key: impl Fn(&T) -> &[u8]) -> &'s [T] {
-    let start = sorted.partition_point(|item| key(item) < name);
-    let count = sorted[start..].partition_point(|item| key(item) == name);
-    &sorted[start..start + count]
+fn encode(key: &[u8], records: &ServiceRecords, sets: &[usize]) -> (Box<[u8]>, Parts) {
+    let mut a: Vec<[u8; 4]> = records.addresses.v4.iter().map(|v4| v4.octets()).collect();
+    let mut aaaa: Vec<[u8; 16]> = records.addresses.v6.iter().map(|v6| v6.octets()).collect();
+    let (service_a, service_aaaa) = (small(a.len()), small(aaaa.len()));
+    let (mut places, mut labels) = (Vec::with_capacity(records.hosts.len()), Vec::new());
+    // Hosts stand in the order of the service's own addresses: the next range is nearly always the one behind
+    // the last.
+    let (mut next_a, mut next_aaaa) = (0, 0);
+    for (Host { label, addresses, governing, .. }, set) in records.hosts.iter().zip(sets) {
+        let v4: Vec<_> = addresses.v4.iter().map(|v4| v4.octets()).collect();
+        let v6: Vec<_> = addresses.v6.iter().map(|v6| v6.octets()).collect();
+        places.push(Place {
+            label: small(labels.len()),
+            a: span(&mut a, &mut next_a, &v4),
+            aaaa: span(&mut aaaa, &mut next_aaaa, &v6),
+            ports: small(*set),
+            governing: *governing,
+        });
+        push_text(&mut labels, label);
+    }
+    let wide = !places.iter().all(Place::is_narrow);
+    let slot = [1, 2, 4].into_iter().find(|width| small(places.len()) < empty_slot(*width)).unwrap_or(4);
+    let mut octets = key.to_vec();
+    #[allow(clippy::cast_possible_truncation)] // two labels; 1, 2 or 4
+    let (key_length, slot_length) = (key.len() as u8, slot as u8);
+    let hosts = small(places.len());
+    let mut parts = Parts { wide, hosts, service_a, service_aaaa, ..Parts::default() };
+    (parts.key, parts.slot) = (key_length, slot_length);
+    a.iter().for_each(|a| octets.extend(a));
+    parts.aaaa_at = small(octets.len());
+    aaaa.iter().for_each(|aaaa| octets.extend(aaaa));
+    parts.table_at = small(octets.len());
+    table(records).iter().for_each(|index| octets.extend(&index.to_le_bytes()[..slot]));
+    parts.hosts_at = small(octets.len());
+    places.iter().for_each(|place| place.write(wide, &mut octets));
+    parts.labels_at = small(octets.len());
+    octets.extend(labels);
+    parts.expected_at = small(octets.len());
+    for Expected { set, first, end } in records.expected.iter().filter(|expected| expected.set.len() <= 63) {
+        push_text(&mut octets, set);
+        octets.extend(first.to_le_bytes());
+        octets.extend(end.to_le_bytes());
+    }
+    (octets.into(), parts)
+}
+
+/// Of at most 63 octets, behind its length.
+#[allow(clippy::cast_possible_truncation)]
+fn push_text(octets: &mut Vec<u8>, text: &str) {
+    octets.push(text.len() as u8);
+    octets.extend(text.as_bytes());
+}
+
+/// Open addressing over the labels' hashes, half full at most; an index of four octets is cut to a slot's.
+fn table(records: &ServiceRecords) -> Vec<u32> {
+    if records.hosts.is_empty() {
+        return Vec::new();
+    }
+    let mut table = vec![u32::MAX; (records.hosts.len() * 2).next_power_of_two()];
+    let mask = table.len() - 1;
+    for (index, host) in records.hosts.iter().enumerate() {
+        let mut slot = hash(host.label.as_bytes()) & mask;
+        while table[slot] != u32::MAX {
+            slot = (slot + 1) & mask;
+        }
+        table[slot] = small(index);
+    }
+    table
+}
+
+/// What stands in a slot of so many octets when no host does.
+fn empty_slot(width: usize) -> u32 {
+    u32::MAX >> (32 - 8 * width.clamp(1, 4))
 }
 
 fn hash(label: &[u8]) -> usize {
@@ -330,77 +405,4 @@ fn span<T: Copy + PartialEq>(all: &mut Vec<T>, next: &mut usize, wanted: &[T]) -
     }
     all.extend_from_slice(wanted);
     Span { start: small(all.len() - wanted.len()), count: small(wanted.len()) }
-}
-
-fn underscored(name: &str) -> Box<[u8]> {
-    [b"_", name.as_bytes()].concat().into()
-}
-
-impl From<&Srv> for SrvEntry {
-    fn from(srv: &Srv) -> Self {
-        Self { host: srv.host.map_or(u32::MAX, small), port: srv.port }
-    }
-}
-
-impl PortSet {
-    fn new(ports: &[crate::records::Port]) -> Self {
-        let mut numbers: Vec<u16> = Vec::with_capacity(ports.len());
-        for port in ports {
-            if !numbers.contains(&port.number) {
-                numbers.push(port.number);
-            }
-        }
-        let named = ports.iter().filter_map(|port| {
-            let name = port.name.as_ref()?;
-            Some((underscored(name.as_str()), port.protocol.srv_label().as_bytes(), port.number))
-        });
-        Self { numbers: numbers.into(), named: named.collect() }
-    }
-
-    /// The numbers of a named port.
-    pub(crate) fn numbers_of<'s>(
-        &'s self,
-        name: &'s [u8],
-        protocol: &'s [u8],
-    ) -> impl Iterator<Item = u16> + Clone + 's {
-        let of_name = by_name(&self.named, name, |(name, _, _)| name);
-        of_name.iter().filter(move |(_, p, _)| *p == protocol).map(|(_, _, number)| *number)
-    }
-
-    pub(crate) fn names_protocol(&self, protocol: &[u8]) -> bool {
-        self.named.iter().any(|(_, p, _)| *p == protocol)
-    }
-}
-
-/// Type, class, TTL, length, data.
-pub(crate) fn encode_a(address: Ipv4Addr, ttl: u16) -> [u8; A_ENCODED] {
-    let mut encoded = [0; A_ENCODED];
-    head(&mut encoded, rtype::A, ttl, 4);
-    encoded[10..].copy_from_slice(&address.octets());
-    encoded
-}
-
-pub(crate) fn encode_aaaa(address: Ipv6Addr, ttl: u16) -> [u8; AAAA_ENCODED] {
-    let mut encoded = [0; AAAA_ENCODED];
-    head(&mut encoded, rtype::AAAA, ttl, 16);
-    encoded[10..].copy_from_slice(&address.octets());
-    encoded
-}
-
-fn head(encoded: &mut [u8], rtype: u16, ttl: u16, length: u8) {
-    encoded[..2].copy_from_slice(&rtype.to_be_bytes());
-    encoded[2..4].copy_from_slice(&class::IN.to_be_bytes());
-    encoded[6..8].copy_from_slice(&ttl.to_be_bytes());
-    encoded[9] = length;
-}
-
-pub(crate) fn decode_a(encoded: &[u8; A_ENCODED]) -> Ipv4Addr {
-    let [.., a, b, c, d] = *encoded;
-    Ipv4Addr::new(a, b, c, d)
-}
-
-pub(crate) fn decode_aaaa(encoded: &[u8; AAAA_ENCODED]) -> Ipv6Addr {
-    let mut octets = [0; 16];
-    octets.copy_from_slice(&encoded[10..]);
-    octets.into()
 }

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use super::entry::{Entry, NamedPort};
-use super::reverse::{Pointer, Prefix};
+use super::entry::Entry;
+use super::ports::SrvSet;
+use super::reverse::{Pointer, Prefix, Rank, of_address};
 use super::settings::{PodNames, PreparedServer};
 use super::store::{PodKey, View};
 use crate::records::Shape;
@@ -44,7 +45,7 @@ pub(crate) enum Node<'v> {
     Version,
     Nameserver(usize),
     Service(&'v Entry, Key),
-    ServicePort(&'v Entry, Key, &'v NamedPort),
+    ServicePort(&'v Entry, Key, SrvSet<'v>),
     Host(&'v Entry, Key, usize),
     /// `_port._protocol.host`: the port is the question's first two labels.
     HostPort(&'v Entry, Key, usize),
@@ -115,7 +116,7 @@ fn below_svc<'v>(view: &'v View<'_>, name: &ParsedName, svc: usize, place: Place
     let Some(service) = namespace.checked_sub(1) else {
         return namespace_itself(view, name.label(namespace), place);
     };
-    match view.services.get(name.labels(service, svc)) {
+    match view.service(name.labels(service, svc)) {
         Some(entry) => in_service(entry, name, Key { from: service, to: svc }, place),
         None => Found::Missing(place),
     }
@@ -157,13 +158,13 @@ fn in_service<'v>(entry: &'v Entry, name: &ParsedName, key: Key, place: Place) -
 
 fn host_or_protocol<'v>(entry: &'v Entry, label: &[u8], key: Key) -> Option<Node<'v>> {
     if label.first() == Some(&b'_') {
-        return entry.ports().iter().any(|port| port.protocol == label).then_some(Node::Empty);
+        return entry.ports().names_protocol(label).then_some(Node::Empty);
     }
     entry.host(label).map(|host| Node::Host(entry, key, host))
 }
 
 fn port_or_host_protocol<'v>(entry: &'v Entry, name: &ParsedName, key: Key) -> Option<Node<'v>> {
-    if let Some(port) = entry.port(name.label(0), name.label(1)) {
+    if let Some(port) = entry.port_srv(name.label(0), name.label(1)) {
         return Some(Node::ServicePort(entry, key, port));
     }
     let host = entry.host(name.label(1))?;
@@ -235,7 +236,7 @@ fn in_reverse_tree<'v>(view: &'v View<'_>, name: &ParsedName, reverse: &ReverseN
     let prepared = &view.prepared;
     let negative = prepared.settings.ttl.negative;
     let apex_labels = prepared.reverse.iter().filter_map(|prefix| prefix.apex(reverse)).min();
-    let known = |address: &IpAddr| view.shared.pointers.pin().contains_key(address);
+    let known = |address: &IpAddr| view.has_reverse(Prefix::of(*address));
     if let Some(address) = reverse.address().filter(known) {
         // An address outside the prefixes is a zone of its own.
         let apex = apex_labels.map_or(0, |depth| name.label_count() - 2 - depth);
@@ -247,17 +248,32 @@ fn in_reverse_tree<'v>(view: &'v View<'_>, name: &ParsedName, reverse: &ReverseN
     if apex == 0 {
         return Found::Here(Node::Apex, place);
     }
-    let exists = reverse.extra == 0 && view.shared.prefixes.pin().contains_key(&Prefix::asked(reverse));
+    let exists = reverse.extra == 0 && view.has_reverse(Prefix::asked(reverse));
     if exists { Found::Here(Node::Empty, place) } else { Found::Missing(place) }
 }
 
-/// The names of an address, while they are there.
-pub(crate) fn with_pointer<R>(
+/// Who an address is, in the order of the answer.
+pub(crate) fn with_pointers<R>(view: &View<'_>, address: IpAddr, then: impl FnOnce(&[Pointer]) -> R) -> R {
+    let (block, last) = Prefix::block_of(address);
+    let blocks = view.shared.blocks.pin();
+    then(blocks.get(&block).map_or(&[], |block| of_address(block, last)))
+}
+
+/// Calls with the parts of each name that a pointer stands for: a host's label or nothing, and the service's key. One
+/// whose service has changed since stands for none.
+pub(crate) fn names<E>(
     view: &View<'_>,
     address: IpAddr,
-    then: impl FnOnce(&Pointer) -> R,
-) -> Option<R> {
-    view.shared.pointers.pin().get(&address).map(then)
+    pointer: &Pointer,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some(entry) = view.service(&pointer.service) else { return Ok(()) };
+    if pointer.rank == Rank::ClusterIp {
+        return if entry.is_at(address) { each(&[], entry.key()) } else { Ok(()) };
+    }
+    let governing = pointer.rank == Rank::Governing;
+    let mut hosts = entry.hosts_at(address).filter(|host| entry.is_governing(*host) == governing);
+    hosts.try_for_each(|host| each(entry.host_label(host), entry.key()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-use super::entry::{Entry, SrvEntry, decode_a, decode_aaaa};
+use super::entry::Entry;
+use super::lookup::{names, with_pointers};
+use super::ports::SrvEntry;
+use super::reverse::ttl;
 use super::settings::Prepared;
 use super::store::{Reader, View};
 use crate::records::Shape;
@@ -89,18 +92,14 @@ impl<W: Write> Printer<'_, W> {
             }
         }
         self.record(&format!("dns-version.{zone}"), ttl, "TXT", "\"1.1.0\"")?;
-        let mut services: Vec<(&[u8], &Entry)> =
-            self.view.services.iter().map(|(key, entry)| (&**key, entry)).collect();
-        services.sort_unstable_by_key(|(key, _)| *key);
-        for (key, entry) in services {
-            self.service(key, entry)?;
-        }
-        Ok(())
+        let mut services: Vec<&Entry> = self.view.services().collect();
+        services.sort_unstable_by_key(|entry| entry.key());
+        services.into_iter().try_for_each(|entry| self.service(entry))
     }
 
-    fn service(&mut self, key: &[u8], entry: &Entry) -> io::Result<()> {
+    fn service(&mut self, entry: &Entry) -> io::Result<()> {
         let mut name = ParsedName::default();
-        if name.parse(&[key, &self.prepared.svc_zone].concat()).is_err() {
+        if name.parse(&[entry.key(), &self.prepared.svc_zone].concat()).is_err() {
             return Ok(());
         }
         let owner = name.to_string();
@@ -112,23 +111,24 @@ impl<W: Write> Printer<'_, W> {
         }
         let targets = Targets { entry, owner: &owner };
         for a in entry.service_a() {
-            self.address(&owner, ttl, decode_a(a).into())?;
+            self.address(&owner, ttl, (*a).into())?;
         }
         for aaaa in entry.service_aaaa() {
-            self.address(&owner, ttl, decode_aaaa(aaaa).into())?;
+            self.address(&owner, ttl, (*aaaa).into())?;
         }
         self.srv(&owner, ttl, entry.service_srv().iter().map(|srv| targets.srv(srv)).collect())?;
-        for port in entry.ports() {
-            let srv = entry.port_srv(port).iter().map(|srv| targets.srv(srv)).collect();
-            self.srv(&format!("{}.{}.{owner}", text(&port.name), text(port.protocol)), ttl, srv)?;
+        for (name, protocol) in entry.ports().names() {
+            let Some(srv) = entry.port_srv(name, protocol) else { continue };
+            let srv = srv.iter().map(|srv| targets.srv(srv)).collect();
+            self.srv(&format!("{}.{}.{owner}", text(name), text(protocol)), ttl, srv)?;
         }
         for host in 0..entry.host_count() {
             let own = targets.name(Some(host));
             for a in entry.host_a(host) {
-                self.address(&own, ttl, decode_a(a).into())?;
+                self.address(&own, ttl, (*a).into())?;
             }
             for aaaa in entry.host_aaaa(host) {
-                self.address(&own, ttl, decode_aaaa(aaaa).into())?;
+                self.address(&own, ttl, (*aaaa).into())?;
             }
             let ports = entry.host_ports(host);
             self.srv(&own, ttl, ports.numbers.iter().map(|number| (*number, own.clone())).collect())?;
@@ -165,9 +165,12 @@ impl<W: Write> Printer<'_, W> {
     }
 
     fn reverse(&mut self) -> io::Result<()> {
-        let pointers = self.view.shared.pointers.pin();
-        let mut addresses: Vec<IpAddr> = pointers.iter().map(|(address, _)| *address).collect();
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for (block, pointers) in &self.view.shared.blocks.pin() {
+            addresses.extend(pointers.iter().map(|pointer| block.address(pointer.last)));
+        }
         addresses.sort_unstable();
+        addresses.dedup();
         let mut last_apex = None;
         for address in addresses {
             let owner = reverse_name(address);
@@ -178,15 +181,28 @@ impl<W: Write> Printer<'_, W> {
                 }
                 last_apex = apex;
             }
-            let Some(pointer) = pointers.get(&address) else { continue };
-            for name in &pointer.names {
-                let mut parsed = ParsedName::default();
-                if parsed.parse(&name.name).is_ok() {
-                    self.record(&owner, pointer.ttl(), "PTR", &parsed.to_string())?;
-                }
+            for (ttl, name) in self.names_of(address) {
+                self.record(&owner, ttl, "PTR", &name)?;
             }
         }
         Ok(())
+    }
+
+    fn names_of(&self, address: IpAddr) -> Vec<(u16, String)> {
+        with_pointers(self.view, address, |pointers| {
+            let (ttl, mut of_address) = (ttl(pointers), Vec::new());
+            for pointer in pointers {
+                let each = |label: &[u8], key: &[u8]| {
+                    let mut parsed = ParsedName::default();
+                    if parsed.parse(&[label, key, &self.prepared.svc_zone].concat()).is_ok() {
+                        of_address.push((ttl, parsed.to_string()));
+                    }
+                    Ok::<(), std::convert::Infallible>(())
+                };
+                let Ok(()) = names(self.view, address, pointer, each);
+            }
+            of_address
+        })
     }
 
     /// The reverse zone that a reverse name is in; None outside the configured prefixes.
@@ -213,7 +229,7 @@ impl Targets<'_> {
         }
     }
 
-    fn srv(&self, srv: &SrvEntry) -> (u16, String) {
+    fn srv(&self, srv: SrvEntry) -> (u16, String) {
         (srv.port, self.name(srv.host()))
     }
 }

@@ -9,6 +9,7 @@ mod entry;
 mod lookup;
 mod master;
 mod order;
+mod ports;
 mod publisher;
 mod reverse;
 mod settings;

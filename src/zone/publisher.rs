@@ -1,6 +1,6 @@
 //! The one writer: takes records, encodes them, replaces what differs, then moves the serial.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -9,10 +9,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use papaya::HashMap;
 
-use super::entry::Entry;
-use super::reverse::{Pointer, PointerName, Prefix, Rank};
+use super::entry::{Entry, Key};
+use super::ports::Ports;
+use super::reverse::{Pointer, Prefix, Rank};
 use super::settings::{Prepared, Settings};
-use super::store::{Key, NamespaceState, PodKey, Reader, Shared};
+use super::store::{NamespaceState, PodKey, Reader, Shared, Stored};
 use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
 
 /// Something to publish.
@@ -30,8 +31,8 @@ pub enum Change {
 #[must_use]
 pub fn zone(settings: Settings) -> (Publisher, Reader) {
     let shared = Arc::new(Shared {
-        services: HashMap::default(),
-        pointers: HashMap::default(),
+        services: papaya::HashSet::default(),
+        blocks: HashMap::default(),
         prefixes: HashMap::default(),
         namespaces: HashMap::default(),
         pods: HashMap::default(),
@@ -40,12 +41,22 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
         synchronised: AtomicBool::new(false),
         pods_known: AtomicBool::new(false),
     });
-    (Publisher { shared: Arc::clone(&shared) }, Reader::new(shared))
+    let ports = SharedPorts::default();
+    let publisher = Publisher { shared: Arc::clone(&shared), ports, differing: BTreeMap::new(), held: 0 };
+    (publisher, Reader::new(shared))
 }
+
+/// Pointers that are held back, to replace each block of addresses once, before all of them are published: what a load
+/// of a whole cluster holds in memory.
+const HELD: usize = 1 << 16;
 
 /// Writes the zone. There is one, and it is not `Clone`: publishes have an order.
 pub struct Publisher {
     shared: Arc<Shared>,
+    ports: SharedPorts,
+    /// By block: what is a name of an address of it now (true), or is one no longer.
+    differing: BTreeMap<Prefix, BTreeMap<Pointer, bool>>,
+    held: usize,
 }
 
 impl Publisher {
@@ -53,6 +64,7 @@ impl Publisher {
     /// all of them are visible.
     pub fn publish(&mut self, changes: impl IntoIterator<Item = Change>) -> usize {
         let changed = changes.into_iter().filter(|change| self.apply(change)).count();
+        self.replace_pointers();
         if changed > 0 {
             self.advance_serial();
         }
@@ -79,10 +91,11 @@ impl Publisher {
         self.shared.prepared.store(Arc::clone(&new));
         if old.settings.ptr != new.settings.ptr {
             // Which names an address has is not encoded in what is compared: it is set right here.
-            for (key, entry) in &self.shared.services.pin() {
-                let names = |prepared: &Prepared| pointers(entry, key, prepared);
-                self.replace_pointers(&names(&old), &names(&new));
+            let shared = Arc::clone(&self.shared);
+            for Stored(entry) in &shared.services.pin() {
+                self.change_pointers(pointers(entry, &old), pointers(entry, &new));
             }
+            self.replace_pointers();
         }
         self.advance_serial();
     }
@@ -125,18 +138,20 @@ impl Publisher {
         after != before
     }
 
-    fn service(&self, key: &ServiceKey, records: Option<&ServiceRecords>) -> bool {
-        let prepared = self.shared.prepared.load();
-        let entry = records.map(|records| Entry::new(records, prepared.settings.ttl));
+    fn service(&mut self, key: &ServiceKey, records: Option<&ServiceRecords>) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let prepared = shared.prepared.load();
         let wire_key = wire_key(key);
-        let services = self.shared.services.pin();
-        let old = services.get(&wire_key);
+        let services = shared.services.pin();
+        let old = services.get(&*wire_key).map(|stored| &stored.0);
+        let entry = records.map(|records| {
+            let key = old.map_or_else(|| Key::from(&*wire_key), |old| Arc::clone(old.shared_key()));
+            Entry::new(key, records, prepared.settings.ttl, |ports| self.ports.share(ports))
+        });
         if old == entry.as_ref() {
             return false;
         }
-        let names = |entry: Option<&Entry>| {
-            entry.map_or_else(BTreeSet::new, |entry| pointers(entry, &wire_key, &prepared))
-        };
+        let names = |entry: Option<&Entry>| entry.map_or_else(Vec::new, |entry| pointers(entry, &prepared));
         let (before, after) = (names(old), names(entry.as_ref()));
         let exists = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.shape != Shape::Absent);
         let (was, is) = (exists(old), exists(entry.as_ref()));
@@ -146,10 +161,10 @@ impl Publisher {
         }
         match entry {
             Some(entry) => {
-                services.insert(wire_key, entry);
+                services.insert(Stored(entry));
             }
             None => {
-                services.remove(&wire_key);
+                services.remove(&*wire_key);
             }
         }
         if was && !is {
@@ -158,44 +173,50 @@ impl Publisher {
                 ..s
             });
         }
-        self.replace_pointers(&before, &after);
+        self.change_pointers(before, after);
+        if self.held >= HELD {
+            self.replace_pointers();
+        }
         true
     }
 
-    /// Replaces one service's share of the names of all its addresses.
-    fn replace_pointers(&self, before: &Names, after: &Names) {
-        let differing: BTreeSet<IpAddr> =
-            before.symmetric_difference(after).map(|(address, _)| *address).collect();
-        for address in differing {
-            let of = |names: &Names| -> Vec<PointerName> {
-                let from = (address, PointerName::least());
-                let own = names.range(from..).take_while(|(other, _)| *other == address);
-                own.map(|(_, name)| name.clone()).collect()
-            };
-            self.pointer(address, &of(before), of(after));
+    /// Holds what differs of one service's share of the names of its addresses.
+    fn change_pointers(&mut self, before: Names, after: Names) {
+        let gone = before.iter().filter(|name| after.binary_search(name).is_err()).cloned();
+        let gone: Names = gone.collect();
+        let new = after.into_iter().filter(|name| before.binary_search(name).is_err());
+        for ((block, pointer), is) in gone.into_iter().map(|n| (n, false)).chain(new.map(|n| (n, true))) {
+            self.held += 1;
+            self.differing.entry(block).or_default().insert(pointer, is);
         }
     }
 
-    /// Replaces one service's share of an address's names.
-    fn pointer(&self, address: IpAddr, before: &[PointerName], after: Vec<PointerName>) {
-        let pointers = self.shared.pointers.pin();
-        let old = pointers.get(&address);
-        let others = old.map_or(&[][..], |old| &old.names).iter().filter(|name| !before.contains(name));
-        let mut names: Vec<PointerName> = others.cloned().chain(after).collect();
-        names.sort();
-        names.dedup_by(|a, b| a.name == b.name);
-        let (was, is) = (old.is_some(), !names.is_empty());
-        if is {
-            if !was {
-                self.count(Prefix::of(address), 1);
-            }
-            pointers.insert(address, Pointer { names: names.into() });
-        } else {
-            pointers.remove(&address);
-            if was {
-                self.count(Prefix::of(address), -1);
+    /// Replaces each block that differs, in one insert.
+    fn replace_pointers(&mut self) {
+        let blocks = self.shared.blocks.pin();
+        for (prefix, differing) in std::mem::take(&mut self.differing) {
+            let old = blocks.get(&prefix);
+            let kept =
+                old.map_or(&[][..], |old| old).iter().filter(|pointer| !differing.contains_key(pointer));
+            let mut block: Vec<Pointer> = kept.cloned().collect();
+            block.extend(differing.iter().filter(|(_, is)| **is).map(|(pointer, _)| pointer.clone()));
+            // Two sorted runs.
+            block.sort();
+            match (old.is_some(), block.is_empty()) {
+                (false, true) => {}
+                (true, true) => {
+                    blocks.remove(&prefix);
+                    self.count(prefix, -1);
+                }
+                (was, false) => {
+                    if !was {
+                        self.count(prefix, 1);
+                    }
+                    blocks.insert(prefix, block.into());
+                }
             }
         }
+        self.held = 0;
     }
 
     /// Counts a child at each reverse name above, as far up as the name itself comes or goes.
@@ -218,33 +239,64 @@ impl Publisher {
     }
 }
 
-pub(crate) fn wire_key(key: &ServiceKey) -> Key {
+fn wire_key(key: &ServiceKey) -> Vec<u8> {
     let mut wire = Vec::with_capacity(key.name.as_str().len() + key.namespace.as_str().len() + 2);
     for label in [key.name.as_str(), key.namespace.as_str()] {
         #[allow(clippy::cast_possible_truncation)] // a label, at most 63
         wire.push(label.len() as u8);
         wire.extend_from_slice(label.as_bytes());
     }
-    wire.into()
+    wire
 }
 
-/// The names of a service's addresses.
-type Names = BTreeSet<(IpAddr, PointerName)>;
+/// A service's share of the names of addresses, by block, sorted; each once.
+type Names = Vec<(Prefix, Pointer)>;
 
 /// What the reverse names of a service's addresses say.
-fn pointers(entry: &Entry, key: &[u8], prepared: &Prepared) -> Names {
+fn pointers(entry: &Entry, prepared: &Prepared) -> Names {
     let governing_only = prepared.settings.ptr == super::PtrNames::Governing;
-    let name = |host: Option<usize>| {
-        let label = host.map_or(&[][..], |host| entry.host_label(host));
-        let rank = match host {
-            None => Rank::ClusterIp,
-            Some(host) if entry.is_governing(host) => Rank::Governing,
-            Some(_) => Rank::Other,
-        };
-        PointerName { rank, name: [label, key, &prepared.svc_zone].concat().into(), ttl: entry.ttl.positive }
+    let rank = |host: Option<usize>| match host {
+        None => Rank::ClusterIp,
+        Some(host) if entry.is_governing(host) => Rank::Governing,
+        Some(_) => Rank::Other,
     };
-    let all = entry.reverse().into_iter().map(|(address, host)| (address, name(host)));
-    all.filter(|(_, name)| !governing_only || name.rank != Rank::Other).collect()
+    let all = entry.reverse().into_iter().map(|(address, host)| (address, rank(host)));
+    let wanted = all.filter(|(_, rank)| !governing_only || *rank != Rank::Other);
+    let mut names: Names = wanted
+        .map(|(address, rank)| {
+            let (block, last) = Prefix::block_of(address);
+            let service = Arc::clone(entry.shared_key());
+            (block, Pointer { last, rank, service, ttl: entry.ttl.positive })
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Ports that several services have; most of a cluster's services share a few.
+#[derive(Default)]
+struct SharedPorts {
+    known: HashSet<Arc<Ports>>,
+    /// How many there may be before those that nobody has any longer are let go of.
+    sweep: usize,
+}
+
+impl SharedPorts {
+    fn share(&mut self, ports: Ports) -> Arc<Ports> {
+        if let Some(known) = self.known.get(&ports) {
+            return Arc::clone(known);
+        }
+        let ports = Arc::new(ports);
+        if !ports.is_listed() {
+            if self.known.len() >= self.sweep {
+                self.known.retain(|known| Arc::strong_count(known) > 1);
+                self.sweep = (self.known.len() * 2).max(64);
+            }
+            self.known.insert(Arc::clone(&ports));
+        }
+        ports
+    }
 }
 
 #[cfg(test)]
@@ -252,6 +304,7 @@ mod tests {
     use super::*;
     use crate::records::{Addresses, Host, TtlOverrides};
     use crate::wire::Name;
+    use crate::zone::reverse::of_address;
     use crate::zone::{Order, PodNames, PtrNames, Ttl};
 
     fn mk_zone() -> (Publisher, Reader) {
@@ -301,8 +354,8 @@ mod tests {
     }
 
     fn names(publisher: &Publisher, address: &str) -> usize {
-        let pointers = publisher.shared.pointers.pin();
-        pointers.get(&address.parse::<IpAddr>().unwrap()).map_or(0, |pointer| pointer.names.len())
+        let (block, last) = Prefix::block_of(address.parse().unwrap());
+        publisher.shared.blocks.pin().get(&block).map_or(0, |block| of_address(block, last).len())
     }
 
     #[test]
@@ -328,14 +381,48 @@ mod tests {
     }
 
     #[test]
+    fn an_insert_replaces_the_entry_and_not_only_its_place() {
+        let (mut publisher, reader) = mk_zone();
+        publisher.publish([mk_change("a", &[("x-0", "10.0.0.1")])]);
+        publisher.publish([mk_change("a", &[("x-0", "10.0.0.2")])]);
+        let view = reader.view();
+        let entry = view.service(b"\x01a\x07default").unwrap();
+        assert_eq!(entry.service_a(), [[10, 0, 0, 2]]);
+        assert_eq!(view.services().count(), 1);
+    }
+
+    #[test]
+    fn pointers_that_are_held_back_end_as_the_last_change_says() {
+        let (mut publisher, _reader) = mk_zone();
+        let host = [("x-0", "10.0.0.1")];
+        publisher.publish([mk_change("a", &host), mk_removal("a"), mk_change("b", &host), mk_removal("b")]);
+        assert_eq!(names(&publisher, "10.0.0.1"), 0);
+        publisher.publish([mk_change("a", &host), mk_removal("a"), mk_change("a", &host)]);
+        assert_eq!(names(&publisher, "10.0.0.1"), 1);
+    }
+
+    #[test]
+    fn ports_that_nobody_has_are_let_go_of() {
+        let mut shared = SharedPorts::default();
+        let kept = shared.share(Ports::default());
+        assert!(Arc::ptr_eq(&kept, &shared.share(Ports::default())));
+        shared.sweep = 0;
+        drop(kept);
+        let of_hosts = mk_change("a", &[("x-0", "10.0.0.1")]);
+        let Change::Service(_, Some(records)) = of_hosts else { unreachable!() };
+        let _other = shared.share(Ports::new(&records).0);
+        assert_eq!(shared.known.len(), 1);
+    }
+
+    #[test]
     fn nothing_stays_when_everything_goes() {
         let (mut publisher, _reader) = mk_zone();
         let hosts = [("x-0", "10.0.0.1"), ("x-1", "10.0.1.1"), ("x-2", "fd00::1"), ("x-3", "fd00::f1")];
         publisher.publish([mk_change("a", &hosts), mk_change("b", &hosts[..2])]);
         let counts =
-            |p: &Publisher| (p.shared.pointers.len(), p.shared.prefixes.len(), p.shared.namespaces.len());
-        // 10, 10.0, 10.0.0, 10.0.1 and the root of IPv4; 30 shared nibbles, two of their own, and the root.
-        assert_eq!(counts(&publisher), (4, 5 + 30 + 2 + 1, 1));
+            |p: &Publisher| (p.shared.blocks.len(), p.shared.prefixes.len(), p.shared.namespaces.len());
+        // 10, 10.0 and the root of IPv4 above two blocks; 29 nibbles and the root of IPv6 above one.
+        assert_eq!(counts(&publisher), (3, 3 + 30, 1));
         publisher.publish([mk_removal("a"), mk_removal("b")]);
         assert_eq!(counts(&publisher), (0, 0, 0));
         assert!(publisher.shared.services.is_empty());

@@ -1,39 +1,48 @@
 //! The reverse side: who an address is, which reverse names exist, and where the reverse zones begin.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
+use super::entry::Key;
 use crate::wire::ReverseName;
 
-/// The names of one address, in wire form, in the order they are answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pointer {
-    pub(crate) names: Box<[PointerName]>,
-}
+/// Who the addresses of a block are: 256 neighbours, which stand together because nearly every one of them is
+/// somebody's, and a map's entry for each would cost more than what it says. Sorted.
+pub(crate) type Block = Box<[Pointer]>;
 
-/// One PTR record.
+/// One service that gives an address a name. The name itself is read from the service's entry: it is the
+/// service's own for a clusterIP, else that of each host that has the address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PointerName {
+pub(crate) struct Pointer {
+    /// The address's last octet.
+    pub(crate) last: u8,
     pub(crate) rank: Rank,
-    /// Down to the root.
-    pub(crate) name: Box<[u8]>,
-    /// Of the service that the name is in.
+    pub(crate) service: Key,
+    /// Of the service.
     pub(crate) ttl: u16,
 }
 
-impl Pointer {
-    /// Records of one set have one time to live (RFC 2181, section 5.2): the least that a service of theirs says.
-    pub(crate) fn ttl(&self) -> u16 {
-        self.names.iter().map(|name| name.ttl).min().unwrap_or_default()
-    }
+/// Those of one address, in the order they are answered.
+pub(crate) fn of_address(block: &[Pointer], last: u8) -> &[Pointer] {
+    of_addresses(block, last..=last)
 }
 
-impl PointerName {
-    /// Sorts before every name.
-    pub(crate) fn least() -> Self {
-        Self { rank: Rank::ClusterIp, name: Box::default(), ttl: 0 }
-    }
+fn of_addresses(block: &[Pointer], last: RangeInclusive<u8>) -> &[Pointer] {
+    let from = block.partition_point(|pointer| pointer.last < *last.start());
+    let to = block.partition_point(|pointer| pointer.last <= *last.end());
+    &block[from..to]
+}
+
+/// Whether any address below a prefix that is within a block is somebody's.
+pub(crate) fn any_below(block: &[Pointer], last: RangeInclusive<u8>) -> bool {
+    !of_addresses(block, last).is_empty()
+}
+
+/// Records of one set have one time to live (RFC 2181, section 5.2): the least that a service of theirs says.
+pub(crate) fn ttl(pointers: &[Pointer]) -> u16 {
+    pointers.iter().map(|pointer| pointer.ttl).min().unwrap_or_default()
 }
 
 /// What makes one name of an address come before another.
@@ -48,7 +57,7 @@ pub(crate) enum Rank {
 }
 
 /// The first labels of a reverse name, as bits: the key of what exists below it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Prefix {
     v6: bool,
     depth: u8,
@@ -70,6 +79,49 @@ impl Prefix {
         #[allow(clippy::cast_possible_truncation)] // at most 32
         let depth = name.depth as u8;
         Self { v6: name.v6, depth, bits: name.bits }
+    }
+
+    /// The block of an address, and its place there.
+    pub(crate) fn block_of(address: IpAddr) -> (Self, u8) {
+        let whole = Self::of(address);
+        let last = match address {
+            IpAddr::V4(v4) => v4.octets()[3],
+            IpAddr::V6(v6) => v6.octets()[15],
+        };
+        let mut block = whole;
+        while let Some(parent) = block.parent().filter(|_| block.depth > block.block_depth()) {
+            block = parent;
+        }
+        (block, last)
+    }
+
+    /// Labels of a block: all but the last 8 bits.
+    fn block_depth(self) -> u8 {
+        if self.v6 { 30 } else { 3 }
+    }
+
+    /// The block that a prefix of that many labels or more is in, and the last octets that it covers.
+    pub(crate) fn within_block(self) -> Option<(Self, RangeInclusive<u8>)> {
+        let below = self.depth.checked_sub(self.block_depth())?;
+        let mut block = self;
+        for _ in 0..below {
+            block = block.parent()?;
+        }
+        #[allow(clippy::cast_possible_truncation)] // the last octet
+        let first = if self.v6 { self.bits as u8 } else { (self.bits >> 96) as u8 };
+        let free = if self.v6 { 8 - 4 * below } else { 8 - 8 * below };
+        let covered = u8::MAX.checked_shr(u32::from(8 - free)).unwrap_or(0);
+        Some((block, first..=first | covered))
+    }
+
+    /// The address of a place of this block.
+    pub(crate) fn address(self, last: u8) -> IpAddr {
+        #[allow(clippy::cast_possible_truncation)] // the top 32 bits, shifted down
+        if self.v6 {
+            Ipv6Addr::from_bits(self.bits | u128::from(last)).into()
+        } else {
+            Ipv4Addr::from_bits((self.bits >> 96) as u32 | u32::from(last)).into()
+        }
     }
 
     /// One label fewer; None at the top.
@@ -136,6 +188,20 @@ mod tests {
         assert_eq!(prefix("172.16.0.0/12").apex(&name("172.32.0.2", 4)), None);
         assert_eq!(prefix("fd00::/8").apex(&name("fd00::1", 2)), Some(2));
         assert_eq!(prefix("fd00::/8").apex(&name("10.0.0.1", 4)), None);
+    }
+
+    #[test]
+    fn an_address_is_in_its_block() {
+        for address in ["10.244.3.7", "10.244.3.255", "fd00::1:ab", "fd00::ff"] {
+            let address: IpAddr = address.parse().unwrap();
+            let (block, last) = Prefix::block_of(address);
+            assert_eq!(block.address(last), address);
+            assert_eq!(Prefix::of(address).within_block(), Some((block, last..=last)));
+            assert_eq!(block.within_block(), Some((block, 0..=255)));
+        }
+        let nibble = Prefix::of("fd00::a7".parse().unwrap()).parent().unwrap();
+        assert_eq!(nibble.within_block().unwrap().1, 0xa0..=0xaf);
+        assert_eq!(nibble.parent().unwrap().parent().unwrap().within_block(), None);
     }
 
     #[test]

@@ -1,19 +1,42 @@
 //! Where readers find what the publisher puts: papaya maps, read under an epoch guard without a lock.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
-use papaya::{HashMap, HashMapRef, LocalGuard};
+use papaya::{HashMap, HashSet, HashSetRef, LocalGuard};
 
 use super::entry::Entry;
-use super::reverse::{Pointer, Prefix};
+use super::reverse::{Block, Prefix, any_below};
 use super::settings::Prepared;
 
-/// `5nginx7default`: the labels of service and namespace as they stand in a question.
-pub(crate) type Key = Box<[u8]>;
+/// An entry as the map holds it: found by the key that it begins with, for a key beside it would be one more place to
+/// look at. An insert replaces the whole of an entry with the same key.
+pub(crate) struct Stored(pub(crate) Entry);
+
+impl Borrow<[u8]> for Stored {
+    fn borrow(&self) -> &[u8] {
+        self.0.key()
+    }
+}
+
+impl Hash for Stored {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key().hash(state);
+    }
+}
+
+impl PartialEq for Stored {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key() == other.0.key()
+    }
+}
+
+impl Eq for Stored {}
 
 /// A namespace is known by its object or by any Service in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,9 +82,10 @@ impl AsRef<[u8]> for PodKey {
 }
 
 pub(crate) struct Shared {
-    pub(crate) services: HashMap<Key, Entry, RandomState>,
-    pub(crate) pointers: HashMap<IpAddr, Pointer, RandomState>,
-    /// How many labels stand below a reverse name; what is counted exists (RFC 8020).
+    pub(crate) services: HashSet<Stored, RandomState>,
+    /// Never an empty one.
+    pub(crate) blocks: HashMap<Prefix, Block, RandomState>,
+    /// How many labels stand below a reverse name above the blocks; what is counted exists (RFC 8020).
     pub(crate) prefixes: HashMap<Prefix, u32, RandomState>,
     pub(crate) namespaces: HashMap<Box<[u8]>, NamespaceState, RandomState>,
     pub(crate) pods: HashMap<Box<[u8]>, (), RandomState>,
@@ -116,12 +140,30 @@ impl Reader {
 pub struct View<'z> {
     pub(crate) synchronised: bool,
     pub(crate) serial: u32,
-    pub(crate) services: HashMapRef<'z, Key, Entry, RandomState, LocalGuard<'z>>,
+    services: HashSetRef<'z, Stored, RandomState, LocalGuard<'z>>,
     pub(crate) prepared: arc_swap::Guard<Arc<Prepared>>,
     pub(crate) shared: &'z Shared,
 }
 
 impl View<'_> {
+    /// A service's records, by its labels as they stand in a question.
+    pub(crate) fn service(&self, key: &[u8]) -> Option<&Entry> {
+        self.services.get(key).map(|stored| &stored.0)
+    }
+
+    pub(crate) fn services(&self) -> impl Iterator<Item = &Entry> {
+        self.services.iter().map(|stored| &stored.0)
+    }
+
+    /// Whether a reverse name is there, or anything below it.
+    pub(crate) fn has_reverse(&self, prefix: Prefix) -> bool {
+        match prefix.within_block() {
+            Some((block, last)) => {
+                self.shared.blocks.pin().get(&block).is_some_and(|block| any_below(block, last))
+            }
+            None => self.shared.prefixes.pin().contains_key(&prefix),
+        }
+    }
     pub(crate) fn knows_namespace(&self, label: &[u8]) -> bool {
         let named_by_filter = self.prepared.namespaces.as_ref().is_some_and(|names| names.contains(label));
         named_by_filter || self.shared.namespaces.pin().contains_key(label)
