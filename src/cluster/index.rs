@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
+use super::packed::Packed;
+use super::services::Services;
 use crate::model::{EndpointSlice, Label, Namespace, Object, Pod, Service, ServiceKey, StatefulSet};
 
 /// The kinds of object that are followed.
@@ -61,38 +63,52 @@ pub enum Dirty {
 
 /// Everything that the records of one service are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceObjects<'i> {
+pub struct ServiceObjects {
     /// The Service, if there is one.
-    pub service: Option<&'i Service>,
+    pub service: Option<Service>,
     /// Its slices; the one that changed last is the last.
-    pub slices: Vec<&'i EndpointSlice>,
+    pub slices: Vec<EndpointSlice>,
     /// The StatefulSets that name it as their `serviceName`.
-    pub sets: Vec<&'i StatefulSet>,
+    pub sets: Vec<StatefulSet>,
 }
 
 /// Objects by service, and what changed since it was last asked.
 #[derive(Default)]
 pub struct Index {
-    by_service: HashMap<ServiceKey, Entry>,
-    service_by_slice: HashMap<(Label, Box<str>), ServiceKey>,
+    services: Services,
     /// Sets without a `serviceName` have no names to expect, but they are there.
-    service_by_set: HashMap<(Label, Box<str>), Option<ServiceKey>>,
+    sets_of_none: HashSet<(Label, Box<str>)>,
     namespaces: HashSet<Label>,
-    pods: HashMap<(Label, Box<str>), Vec<IpAddr>>,
-    pods_by_address: HashMap<(Label, IpAddr), usize>,
+    pods: HashMap<(Label, Box<str>), Box<[IpAddr]>>,
+    pods_by_address: HashMap<(Label, IpAddr), u32>,
     dirty: BTreeSet<Dirty>,
 }
 
-#[derive(Default)]
-struct Entry {
-    service: Option<Service>,
-    slices: Vec<EndpointSlice>,
-    sets: Vec<StatefulSet>,
+/// An object as the index takes it: packed, but for those whose names are all there is to them.
+#[derive(Debug)]
+pub(super) enum Held {
+    Packed(ServiceKey, Packed),
+    Whole(Object),
 }
 
-impl Entry {
-    fn is_empty(&self) -> bool {
-        self.service.is_none() && self.slices.is_empty() && self.sets.is_empty()
+impl From<Object> for Held {
+    fn from(object: Object) -> Self {
+        match object {
+            Object::Service(service) => {
+                let packed = Packed::of_service(&service);
+                Self::Packed(service.key, packed)
+            }
+            Object::EndpointSlice(slice) => {
+                let packed = Packed::of_slice(&slice);
+                Self::Packed(slice.service, packed)
+            }
+            Object::StatefulSet(StatefulSet { service: Some(ref service), ref namespace, .. }) => {
+                let key = ServiceKey { namespace: namespace.clone(), name: service.clone() };
+                let Object::StatefulSet(set) = &object else { return Self::Whole(object) };
+                Self::Packed(key, Packed::of_set(set))
+            }
+            Object::Namespace(_) | Object::StatefulSet(_) | Object::Pod(_) => Self::Whole(object),
+        }
     }
 }
 
@@ -105,16 +121,31 @@ impl Index {
 
     /// Adds or replaces an object. One that is the same as before changes nothing.
     pub fn apply(&mut self, object: Object) {
-        match object {
-            Object::Namespace(Namespace { name }) => {
+        self.apply_held(object.into());
+    }
+
+    pub(super) fn apply_held(&mut self, held: Held) {
+        match held {
+            Held::Packed(key, packed) => {
+                if packed.is_a(Kind::StatefulSet) {
+                    self.sets_of_none.remove(&(key.namespace.clone(), packed.name().into()));
+                }
+                let changed = self.services.put(&key, packed);
+                self.dirty.extend(changed.into_iter().map(Dirty::Service));
+            }
+            Held::Whole(Object::Namespace(Namespace { name })) => {
                 if self.namespaces.insert(name.clone()) {
                     self.dirty.insert(Dirty::Namespace(name));
                 }
             }
-            Object::Service(service) => self.apply_service(service),
-            Object::EndpointSlice(slice) => self.apply_slice(slice),
-            Object::StatefulSet(set) => self.apply_set(set),
-            Object::Pod(pod) => self.apply_pod(pod),
+            Held::Whole(Object::Pod(pod)) => self.apply_pod(pod),
+            Held::Whole(Object::StatefulSet(set)) => {
+                let changed = self.services.remove(Kind::StatefulSet, set.namespace.as_str(), &set.name);
+                self.dirty.extend(changed.map(Dirty::Service));
+                self.sets_of_none.insert((set.namespace, set.name));
+            }
+            // They are packed.
+            Held::Whole(Object::Service(_) | Object::EndpointSlice(_)) => {}
         }
     }
 
@@ -127,19 +158,11 @@ impl Index {
                     self.dirty.insert(Dirty::Namespace(object.namespace.clone()));
                 }
             }
-            Kind::Service => {
-                let Ok(label) = Label::new(&object.name) else { return };
-                let key = ServiceKey { namespace: object.namespace.clone(), name: label };
-                self.change(key, |entry| entry.service.take().is_some());
-            }
-            Kind::EndpointSlice => {
-                if let Some(key) = self.service_by_slice.remove(&name()) {
-                    self.remove_slice(key, &object.name);
-                }
-            }
-            Kind::StatefulSet => {
-                if let Some(Some(key)) = self.service_by_set.remove(&name()) {
-                    self.remove_set(key, &object.name);
+            Kind::Service | Kind::EndpointSlice | Kind::StatefulSet => {
+                let changed = self.services.remove(object.kind, object.namespace.as_str(), &object.name);
+                self.dirty.extend(changed.map(Dirty::Service));
+                if object.kind == Kind::StatefulSet {
+                    self.sets_of_none.remove(&name());
                 }
             }
             Kind::Pod => {
@@ -158,9 +181,9 @@ impl Index {
             .map(|object| (ObjectName::of(&object), object))
             .filter(|(name, _)| name.kind == kind)
             .collect();
-        let listed: HashSet<&ObjectName> = objects.iter().map(|(name, _)| name).collect();
-        let gone: Vec<ObjectName> =
-            self.names(kind).into_iter().filter(|name| !listed.contains(name)).collect();
+        let listed: HashSet<(&str, &str)> =
+            objects.iter().map(|(name, _)| (name.namespace.as_str(), &*name.name)).collect();
+        let gone = self.names(kind, |namespace, name| !listed.contains(&(namespace, name)));
         gone.iter().for_each(|name| self.delete(name));
         objects.into_iter().for_each(|(_, object)| self.apply(object));
     }
@@ -168,7 +191,7 @@ impl Index {
     /// Deletes every object that `admits` says no to.
     pub fn retain(&mut self, admits: impl Fn(&ObjectName) -> bool) {
         for kind in Kind::ALL {
-            let names = self.names(kind).into_iter();
+            let names = self.names(kind, |_, _| true).into_iter();
             names.filter(|name| !admits(name)).for_each(|name| self.delete(&name));
         }
     }
@@ -180,19 +203,19 @@ impl Index {
 
     /// Makes everything dirty: the rules of making records changed.
     pub fn touch_all(&mut self) {
-        self.dirty.extend(self.by_service.keys().cloned().map(Dirty::Service));
+        self.dirty.extend(self.services.keys().map(Dirty::Service));
         self.dirty.extend(self.namespaces.iter().cloned().map(Dirty::Namespace));
         self.dirty.extend(self.pods_by_address.keys().cloned().map(|(n, a)| Dirty::Pod(n, a)));
     }
 
     /// Everything of a service; empty when nothing is known.
     #[must_use]
-    pub fn service(&self, key: &ServiceKey) -> ServiceObjects<'_> {
-        let entry = self.by_service.get(key);
+    pub fn service(&self, key: &ServiceKey) -> ServiceObjects {
+        let objects = self.services.get(key);
         ServiceObjects {
-            service: entry.and_then(|entry| entry.service.as_ref()),
-            slices: entry.map(|entry| entry.slices.iter().collect()).unwrap_or_default(),
-            sets: entry.map(|entry| entry.sets.iter().collect()).unwrap_or_default(),
+            service: objects.iter().find_map(|object| object.service(key)),
+            slices: objects.iter().filter_map(|object| object.slice(key)).collect(),
+            sets: objects.iter().filter_map(|object| object.set(key)).collect(),
         }
     }
 
@@ -209,143 +232,64 @@ impl Index {
     }
 
     /// Whether an object is known just as it is.
-    #[must_use]
-    pub fn holds(&self, object: &Object) -> bool {
-        let entry = |key: &ServiceKey| self.by_service.get(key);
-        match object {
-            Object::Namespace(namespace) => self.namespaces.contains(&namespace.name),
-            Object::Service(service) => {
-                entry(&service.key).is_some_and(|entry| entry.service.as_ref() == Some(service))
+    pub(super) fn holds(&self, held: &Held) -> bool {
+        match held {
+            Held::Packed(key, packed) => self.services.holds(key, packed),
+            Held::Whole(Object::Namespace(namespace)) => self.namespaces.contains(&namespace.name),
+            Held::Whole(Object::StatefulSet(set)) => {
+                self.sets_of_none.contains(&(set.namespace.clone(), set.name.clone()))
             }
-            Object::EndpointSlice(slice) => {
-                entry(&slice.service).is_some_and(|entry| entry.slices.contains(slice))
+            Held::Whole(Object::Pod(pod)) => {
+                let known = self.pods.get(&(pod.namespace.clone(), pod.name.clone()));
+                known.is_some_and(|addresses| **addresses == *pod.addresses)
             }
-            Object::StatefulSet(set) => {
-                let name = (set.namespace.clone(), set.name.clone());
-                match &set.service {
-                    None => self.service_by_set.get(&name) == Some(&None),
-                    Some(service) => {
-                        let key = ServiceKey { namespace: name.0, name: service.clone() };
-                        entry(&key).is_some_and(|entry| entry.sets.contains(set))
-                    }
-                }
-            }
-            Object::Pod(pod) => {
-                self.pods.get(&(pod.namespace.clone(), pod.name.clone())) == Some(&pod.addresses)
-            }
+            Held::Whole(Object::Service(_) | Object::EndpointSlice(_)) => false,
         }
     }
 
     /// How many objects of a kind there are.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
+        let in_services = || self.services.names(kind).count();
         match kind {
             Kind::Namespace => self.namespaces.len(),
-            Kind::Service => self.by_service.values().filter(|entry| entry.service.is_some()).count(),
-            Kind::EndpointSlice => self.service_by_slice.len(),
-            Kind::StatefulSet => self.service_by_set.len(),
+            Kind::Service | Kind::EndpointSlice => in_services(),
+            Kind::StatefulSet => in_services() + self.sets_of_none.len(),
             Kind::Pod => self.pods.len(),
         }
     }
 
-    pub(super) fn names(&self, kind: Kind) -> Vec<ObjectName> {
-        let named = |(namespace, name): &(Label, Box<str>)| ObjectName {
-            kind,
-            namespace: namespace.clone(),
-            name: name.clone(),
+    /// The names of a kind's objects that `wanted` says yes to, by namespace and name.
+    pub(super) fn names(&self, kind: Kind, wanted: impl Fn(&str, &str) -> bool) -> Vec<ObjectName> {
+        let named = |namespace: &str, name: &str| {
+            let namespace = Label::new(namespace).ok()?;
+            Some(ObjectName { kind, namespace, name: name.into() })
         };
-        let label = |label: &Label| (label.clone(), label.as_str().into());
-        match kind {
-            Kind::Namespace => self.namespaces.iter().map(|n| named(&label(n))).collect(),
-            Kind::Service => {
-                let services = self.by_service.values().filter_map(|entry| entry.service.as_ref());
-                services.map(|s| named(&(s.key.namespace.clone(), s.key.name.as_str().into()))).collect()
+        let pair = |(namespace, name): &'_ (Label, Box<str>)| wanted(namespace.as_str(), name);
+        let in_services = self.services.names(kind).filter(|(namespace, name)| wanted(namespace, name));
+        let mut names: Vec<ObjectName> = in_services.filter_map(|(ns, name)| named(ns, name)).collect();
+        let others: Vec<&(Label, Box<str>)> = match kind {
+            Kind::Namespace => {
+                let wanted = self.namespaces.iter().filter(|name| wanted(name.as_str(), name.as_str()));
+                names.extend(wanted.filter_map(|name| named(name.as_str(), name.as_str())));
+                Vec::new()
             }
-            Kind::EndpointSlice => self.service_by_slice.keys().map(named).collect(),
-            Kind::StatefulSet => self.service_by_set.keys().map(named).collect(),
-            Kind::Pod => self.pods.keys().map(named).collect(),
-        }
-    }
-
-    /// Changes a service's entry; `change` tells whether it did.
-    fn change(&mut self, key: ServiceKey, change: impl FnOnce(&mut Entry) -> bool) {
-        let entry = self.by_service.entry(key.clone()).or_default();
-        let changed = change(entry);
-        if entry.is_empty() {
-            self.by_service.remove(&key);
-        }
-        if changed {
-            self.dirty.insert(Dirty::Service(key));
-        }
-    }
-
-    fn apply_service(&mut self, service: Service) {
-        self.change(service.key.clone(), |entry| {
-            let differs = entry.service.as_ref() != Some(&service);
-            entry.service = Some(service);
-            differs
-        });
-    }
-
-    fn apply_slice(&mut self, slice: EndpointSlice) {
-        let name = (slice.service.namespace.clone(), slice.name.clone());
-        let before = self.service_by_slice.insert(name, slice.service.clone());
-        if let Some(before) = before.filter(|before| *before != slice.service) {
-            // The label was edited: the slice is another service's now.
-            self.remove_slice(before, &slice.name);
-        }
-        self.change(slice.service.clone(), |entry| {
-            if entry.slices.contains(&slice) {
-                return false;
-            }
-            // The newest is the last: the records of a recreated pod go by it.
-            entry.slices.retain(|other| other.name != slice.name);
-            entry.slices.push(slice);
-            true
-        });
-    }
-
-    fn remove_slice(&mut self, key: ServiceKey, name: &str) {
-        self.change(key, |entry| {
-            let before = entry.slices.len();
-            entry.slices.retain(|slice| &*slice.name != name);
-            entry.slices.len() != before
-        });
-    }
-
-    fn apply_set(&mut self, set: StatefulSet) {
-        let key = set.service.clone().map(|name| ServiceKey { namespace: set.namespace.clone(), name });
-        let before = self.service_by_set.insert((set.namespace.clone(), set.name.clone()), key.clone());
-        if let Some(before) = before.flatten().filter(|before| Some(before) != key.as_ref()) {
-            self.remove_set(before, &set.name);
-        }
-        let Some(key) = key else { return };
-        self.change(key, |entry| {
-            if entry.sets.contains(&set) {
-                return false;
-            }
-            entry.sets.retain(|other| other.name != set.name);
-            entry.sets.push(set);
-            true
-        });
-    }
-
-    fn remove_set(&mut self, key: ServiceKey, name: &str) {
-        self.change(key, |entry| {
-            let before = entry.sets.len();
-            entry.sets.retain(|set| &*set.name != name);
-            entry.sets.len() != before
-        });
+            Kind::Service | Kind::EndpointSlice => Vec::new(),
+            Kind::StatefulSet => self.sets_of_none.iter().filter(|name| pair(name)).collect(),
+            Kind::Pod => self.pods.keys().filter(|name| pair(name)).collect(),
+        };
+        names.extend(others.into_iter().filter_map(|(namespace, name)| named(namespace.as_str(), name)));
+        names
     }
 
     fn apply_pod(&mut self, pod: Pod) {
         let name = (pod.namespace.clone(), pod.name);
-        if self.pods.get(&name) == Some(&pod.addresses) {
+        if self.pods.get(&name).is_some_and(|addresses| **addresses == *pod.addresses) {
             return;
         }
         // The new ones are counted first: an address that stays is never seen to leave.
         self.count_pod(&pod.namespace, &pod.addresses, true);
-        if let Some(before) = self.pods.insert(name, pod.addresses) {
+        if let Some(before) = self.pods.insert(name, pod.addresses.into()) {
             self.count_pod(&pod.namespace, &before, false);
         }
     }
@@ -484,7 +428,7 @@ mod tests {
         ];
         objects.iter().for_each(|object| index.apply(object.clone()));
         objects.iter().for_each(|object| index.delete(&ObjectName::of(object)));
-        assert!(index.by_service.is_empty() && index.pods.is_empty() && index.pods_by_address.is_empty());
+        assert!(index.services.is_empty() && index.pods.is_empty() && index.pods_by_address.is_empty());
         assert!(Kind::ALL.iter().all(|kind| index.count(*kind) == 0));
     }
 }

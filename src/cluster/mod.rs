@@ -12,7 +12,9 @@
 //! nothing of records, of DNS, or of who watches what.
 
 mod index;
+mod packed;
 mod relist;
+mod services;
 
 pub use index::{Dirty, Index, Kind, ObjectName, ServiceObjects};
 pub use relist::Relist;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::index::Held;
 use super::{Index, Kind, ObjectName};
 use crate::model::{Label, Object};
 
@@ -13,13 +14,22 @@ use crate::model::{Label, Object};
 pub struct Relist {
     kind: Kind,
     namespace: Option<Label>,
-    seen: HashMap<(Label, Box<str>), Listed>,
+    /// By `namespace/name`.
+    seen: HashMap<Box<str>, Listed>,
     /// Something listed has no name that could be read: nothing can be said to be gone.
     incomplete: bool,
 }
 
 /// An object of the list: with its age where it differs from what is known.
-type Listed = Option<(u64, Object)>;
+type Listed = Option<Box<(u64, Held)>>;
+
+fn key(name: &ObjectName) -> Box<str> {
+    text(name.namespace.as_str(), &name.name)
+}
+
+fn text(namespace: &str, name: &str) -> Box<str> {
+    format!("{namespace}/{name}").into()
+}
 
 impl Relist {
     /// Begins a list.
@@ -31,16 +41,17 @@ impl Relist {
     /// Takes up an object of the list; a second one of the same name takes the place of the first. Objects are
     /// applied by `age`, the least first: of two slices that name the same ordinal the newer one counts.
     pub fn offer(&mut self, index: &Index, object: Object, age: u64) {
-        let ObjectName { kind, namespace, name } = ObjectName::of(&object);
-        if kind == self.kind {
-            let differs = !index.holds(&object);
-            self.seen.insert((namespace, name), differs.then_some((age, object)));
+        let name = ObjectName::of(&object);
+        if name.kind == self.kind {
+            let held = Held::from(object);
+            let differs = !index.holds(&held);
+            self.seen.insert(key(&name), differs.then(|| Box::new((age, held))));
         }
     }
 
     /// Takes up an object that is listed but cannot be used: what was known of it stays.
-    pub fn keep(&mut self, name: ObjectName) {
-        self.seen.insert((name.namespace, name.name), None);
+    pub fn keep(&mut self, name: &ObjectName) {
+        self.seen.insert(key(name), None);
     }
 
     /// Something is listed whose name cannot be read: what this list does not name stays.
@@ -50,21 +61,20 @@ impl Relist {
 
     /// Takes an object out of the list again: it went while the list was made.
     pub fn remove(&mut self, name: &ObjectName) {
-        self.seen.remove(&(name.namespace.clone(), name.name.clone()));
+        self.seen.remove(&key(name));
     }
 
     /// The list is complete: what differs is applied, what it does not name is gone. Gives how many of both.
     pub fn finish(self, index: &mut Index) -> usize {
-        let in_list =
-            |name: &ObjectName| self.namespace.as_ref().is_none_or(|namespace| *namespace == name.namespace);
-        let listed = |name: &ObjectName| self.seen.contains_key(&(name.namespace.clone(), name.name.clone()));
-        let mut gone = if self.incomplete { Vec::new() } else { index.names(self.kind) };
-        gone.retain(|name| in_list(name) && !listed(name));
-        let mut differing: Vec<(u64, Object)> = self.seen.into_values().flatten().collect();
-        differing.sort_by_key(|(age, _)| *age);
+        let in_list = |namespace: &str| self.namespace.as_ref().is_none_or(|own| own.as_str() == namespace);
+        let listed = |namespace: &str, name: &str| self.seen.contains_key(&text(namespace, name));
+        let is_gone = |namespace: &str, name: &str| in_list(namespace) && !listed(namespace, name);
+        let gone = if self.incomplete { Vec::new() } else { index.names(self.kind, is_gone) };
+        let mut differing: Vec<Box<(u64, Held)>> = self.seen.into_values().flatten().collect();
+        differing.sort_by_key(|listed| listed.0);
         let count = gone.len() + differing.len();
         gone.iter().for_each(|name| index.delete(name));
-        differing.into_iter().for_each(|(_, object)| index.apply(object));
+        differing.into_iter().for_each(|listed| index.apply_held(listed.1));
         count
     }
 }
@@ -136,8 +146,8 @@ mod tests {
         relist.offer(&index, mk_slice("a", "s", "s-1"), 2);
         relist.remove(&ObjectName::of(&mk_slice("a", "t", "t-1")));
         assert_eq!(relist.finish(&mut index), 1);
-        assert_eq!(index.names(Kind::EndpointSlice).len(), 1);
-        assert!(index.holds(&mk_slice("a", "s", "s-1")));
+        assert_eq!(index.count(Kind::EndpointSlice), 1);
+        assert!(index.holds(&mk_slice("a", "s", "s-1").into()));
     }
 
     #[test]
@@ -149,7 +159,8 @@ mod tests {
         }
         relist.finish(&mut index);
         let key = ServiceKey { namespace: label("a"), name: label("s") };
-        let names: Vec<&str> = index.service(&key).slices.iter().map(|slice| &*slice.name).collect();
+        let slices = index.service(&key).slices;
+        let names: Vec<&str> = slices.iter().map(|slice| &*slice.name).collect();
         assert_eq!(names, ["s-2", "s-3", "s-1"]);
     }
 
@@ -157,14 +168,14 @@ mod tests {
     fn a_list_of_one_namespace_says_nothing_of_others() {
         let mut index = mk_index(&[mk_slice("a", "s", "s-1"), mk_slice("b", "s", "s-1")]);
         assert_eq!(Relist::new(Kind::EndpointSlice, Some(label("a"))).finish(&mut index), 1);
-        assert_eq!(index.names(Kind::EndpointSlice)[0].namespace, label("b"));
+        assert_eq!(index.names(Kind::EndpointSlice, |_, _| true)[0].namespace, label("b"));
     }
 
     #[test]
     fn what_cannot_be_used_stays_as_it_was() {
         let mut index = mk_index(&[mk_slice("a", "s", "s-1")]);
         let mut relist = Relist::new(Kind::EndpointSlice, None);
-        relist.keep(ObjectName::of(&mk_slice("a", "s", "s-1")));
+        relist.keep(&ObjectName::of(&mk_slice("a", "s", "s-1")));
         assert_eq!(relist.finish(&mut index), 0);
         assert_eq!(index.count(Kind::EndpointSlice), 1);
     }

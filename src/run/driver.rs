@@ -82,12 +82,9 @@ impl Driver {
                     None => in_front.remove(&key).is_some(),
                 };
                 moved |= before;
-                let input = Input {
-                    key: &key,
-                    service: objects.service,
-                    slices: &objects.slices,
-                    sets: &objects.sets,
-                };
+                let ServiceObjects { service, slices, sets } = &objects;
+                let (slices, sets): (Vec<_>, Vec<_>) = (slices.iter().collect(), sets.iter().collect());
+                let input = Input { key: &key, service: service.as_ref(), slices: &slices, sets: &sets };
                 let (records, of_service) = service_records(input, settings);
                 problems.extend(of_service);
                 Change::Service(key, records.map(Box::new))
@@ -149,8 +146,8 @@ impl Driver {
 }
 
 /// The clusterIPs of a Service one of whose endpoints, ready or not, is this process.
-fn addresses_in_front(objects: &ServiceObjects<'_>, own: &[IpAddr]) -> Option<Vec<IpAddr>> {
-    let ServiceShape::ClusterIp(addresses) = &objects.service?.shape else { return None };
+fn addresses_in_front(objects: &ServiceObjects, own: &[IpAddr]) -> Option<Vec<IpAddr>> {
+    let ServiceShape::ClusterIp(addresses) = &objects.service.as_ref()?.shape else { return None };
     let mut endpoints = objects.slices.iter().flat_map(|slice| &slice.endpoints);
     let selects = endpoints.any(|endpoint| endpoint.addresses.iter().any(|address| own.contains(address)));
     (selects && !addresses.is_empty()).then(|| addresses.clone())

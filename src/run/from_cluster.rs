@@ -210,7 +210,7 @@ impl State {
                 *relist = Some(Relist::new(self.scope.kind, self.scope.namespace.clone()));
             }
             (Event::Item(object, age), Some(relist)) => relist.offer(index, object, age),
-            (Event::UnusableItem(name), Some(relist)) => relist.keep(name),
+            (Event::UnusableItem(name), Some(relist)) => relist.keep(&name),
             (Event::UnnamedItem, Some(relist)) => relist.keep_all(),
             (Event::NoItem(name), Some(relist)) => relist.remove(&name),
             (Event::Listed, relist) => {

@@ -1,7 +1,7 @@
 //! One packet in, one packet out.
 
 use crate::wire::{Name, Query, Response};
-use crate::zone::{Outcome, Reader, Scratch, View, answer};
+use crate::zone::{Lookup, Outcome, Reader, Scratch, View, answer, look_up};
 
 /// The most octets that are sent over UDP, and what the OPT records of replies say: what crosses the links of
 /// the day in one piece (the figure of the 2020 DNS flag day).
@@ -37,29 +37,34 @@ pub enum Reply {
     },
 }
 
+/// The most packets that are answered together.
+pub(super) const MOST_TOGETHER: usize = 64;
+
 /// Answers packets; one for each thread or connection, for it keeps its buffers.
 pub struct Responder {
     reader: Reader,
-    query: Query,
+    queries: Box<[Query]>,
     scratch: Scratch,
 }
 
 impl Responder {
-    /// Answers from a zone.
+    /// Answers from a zone, one packet at a time.
     #[must_use]
     pub fn new(reader: Reader) -> Self {
-        Self { reader, query: Query::default(), scratch: Scratch::default() }
+        Self { reader, queries: Box::new([Query::default()]), scratch: Scratch::default() }
     }
 
-    /// The same with all its room taken, for a thread that shall never allocate between receive and send.
+    /// The same with room for `together` packets, at most 64, and all other room taken: for a thread that shall never
+    /// allocate between receive and send.
     #[must_use]
-    pub fn reserved(reader: Reader) -> Self {
-        Self { reader, query: Query::default(), scratch: Scratch::reserved() }
+    pub fn reserved(reader: Reader, together: usize) -> Self {
+        let queries = (0..together.clamp(1, MOST_TOGETHER)).map(|_| Query::default()).collect();
+        Self { reader, queries, scratch: Scratch::reserved() }
     }
 
     /// Pins the zone for the packets of one moment.
     pub fn pin(&mut self) -> Pinned<'_> {
-        Pinned { view: self.reader.view(), query: &mut self.query, scratch: &mut self.scratch }
+        Pinned { view: self.reader.view(), queries: &mut self.queries, scratch: &mut self.scratch }
     }
 
     /// Answers one packet into `out`, which must hold 1232 octets for UDP and 65535 for TCP.
@@ -71,29 +76,78 @@ impl Responder {
 /// A [`Responder`] with the zone pinned; see [`Reader::view`].
 pub struct Pinned<'r> {
     view: View<'r>,
-    query: &'r mut Query,
+    queries: &'r mut [Query],
     scratch: &'r mut Scratch,
 }
 
-impl Pinned<'_> {
+impl<'r> Pinned<'r> {
     /// Answers one packet into `out`, which must hold 1232 octets for UDP and 65535 for TCP.
     pub fn respond(&mut self, packet: &[u8], transport: Transport, out: &mut [u8]) -> Reply {
-        let query = &mut *self.query;
-        let parsed = query.parse(packet);
+        self.look_up(std::iter::once(packet)).respond(0, packet, transport, out)
+    }
+
+    /// Reads the questions of packets, as many as there is room for, and finds their names, all before the first
+    /// answer is written: what one lookup waits for in memory arrives while the others are made.
+    pub fn look_up<'p>(&mut self, packets: impl Iterator<Item = &'p [u8]>) -> Questions<'_, 'r> {
+        let mut questions = [const { Question::Silent }; MOST_TOGETHER];
+        let (mut count, queries) = (0, &mut *self.queries);
+        for ((query, packet), question) in queries.iter_mut().zip(packets).zip(&mut questions) {
+            *question = match query.parse(packet).map_err(crate::wire::QueryError::rcode) {
+                Ok(()) => Question::Asked,
+                Err(Some(code)) => Question::Refused(code),
+                Err(None) => Question::Silent,
+            };
+            count += 1;
+        }
+        let queries = &*queries;
+        for (query, question) in queries.iter().zip(&mut questions).take(count) {
+            if matches!(question, Question::Asked) {
+                *question = Question::Found(look_up(&self.view, query));
+            }
+        }
+        Questions { view: &self.view, queries, questions, scratch: self.scratch }
+    }
+}
+
+/// Questions whose names are found; each is answered once.
+pub struct Questions<'q, 'r> {
+    view: &'q View<'r>,
+    queries: &'q [Query],
+    questions: [Question<'q>; MOST_TOGETHER],
+    scratch: &'q mut Scratch,
+}
+
+enum Question<'q> {
+    /// Nothing is to be said.
+    Silent,
+    /// The packet is no question: the code to say so with.
+    Refused(u16),
+    /// Not looked up yet.
+    Asked,
+    Found(Lookup<'q>),
+}
+
+impl Questions<'_, '_> {
+    /// Answers the packet that was looked up at this place, into `out` as [`Pinned::respond`] does.
+    pub fn respond(&mut self, index: usize, packet: &[u8], transport: Transport, out: &mut [u8]) -> Reply {
+        let (Some(query), Some(question)) = (self.queries.get(index), self.questions.get_mut(index)) else {
+            return Reply::Silence;
+        };
         let limit = match transport {
             Transport::Udp => query.udp_limit(usize::from(UDP_PAYLOAD)),
             Transport::Tcp => usize::from(u16::MAX),
         };
-        let refused = match parsed.map_err(crate::wire::QueryError::rcode) {
-            Ok(()) => None,
-            Err(None) => return Reply::Silence,
-            Err(Some(code)) => Some(code),
+        let found = match std::mem::replace(question, Question::Silent) {
+            Question::Silent | Question::Asked => return Reply::Silence,
+            Question::Refused(code) => Err(code),
+            Question::Found(lookup) => Ok(lookup),
         };
         let mut response = Response::start(out, query, packet, limit, UDP_PAYLOAD);
-        if let Some(code) = refused {
-            return Reply::Send(response.finish(code, None));
-        }
-        match answer(&self.view, query, &mut response, self.scratch) {
+        let lookup = match found {
+            Ok(lookup) => lookup,
+            Err(code) => return Reply::Send(response.finish(code, None)),
+        };
+        match answer(self.view, query, lookup, &mut response, self.scratch) {
             Outcome::Done(code, error) => Reply::Send(response.finish(code, error)),
             Outcome::Chase(target) => {
                 let length = response.finish(0, None);

@@ -98,11 +98,16 @@ impl Batch {
         Ok(())
     }
 
-    /// Gives each packet and room for its reply to `respond`, which tells the reply's length; 0 is none.
-    pub(super) fn respond(&mut self, mut respond: impl FnMut(&[u8], &mut [u8], &Envelope) -> usize) {
-        for slot in self.slots.iter_mut().take(self.received) {
+    /// The packets, in order.
+    pub(super) fn packets(&self) -> impl Iterator<Item = &[u8]> {
+        self.slots.iter().take(self.received).map(|slot| &slot.packet[..slot.length])
+    }
+
+    /// Gives each packet with its place and room for its reply to `respond`, which tells the reply's length; 0 is none.
+    pub(super) fn respond(&mut self, mut respond: impl FnMut(usize, &[u8], &mut [u8], &Envelope) -> usize) {
+        for (index, slot) in self.slots.iter_mut().take(self.received).enumerate() {
             slot.reply_length =
-                respond(&slot.packet[..slot.length], &mut slot.reply, &slot.envelope).min(SEND);
+                respond(index, &slot.packet[..slot.length], &mut slot.reply, &slot.envelope).min(SEND);
         }
     }
 

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
 use super::Upstream;
-use super::responder::{Pinned, Reply, Responder, Transport};
-use super::socket::{Batch, Envelope};
+use super::responder::{Reply, Responder, Transport};
+use super::socket::{BATCH, Batch, Envelope};
 use super::upstream::Chase;
 use crate::zone::Reader;
 
@@ -57,7 +57,7 @@ impl UdpServer {
         let threads = sockets.into_iter().enumerate().map(|(index, socket)| {
             let worker = Worker {
                 socket: Arc::new(socket),
-                responder: Responder::reserved(reader.clone()),
+                responder: Responder::reserved(reader.clone(), BATCH),
                 reader: reader.clone(),
                 parked_tx: parked_tx.clone(),
                 stop: Arc::clone(&stop),
@@ -97,7 +97,7 @@ impl Worker {
     fn run(mut self) {
         while std::panic::catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
             error!("a UDP thread panicked, which is a defect; it goes on with the next packets");
-            self.responder = Responder::reserved(self.reader.clone());
+            self.responder = Responder::reserved(self.reader.clone(), BATCH);
         }
     }
 
@@ -111,8 +111,10 @@ impl Worker {
                     failures = 0;
                     let mut pinned = self.responder.pin();
                     let (socket, parked_tx) = (&self.socket, self.parked_tx.as_ref());
-                    batch.respond(|packet, out, envelope| {
-                        respond(&mut pinned, packet, out, envelope, socket, parked_tx)
+                    let mut questions = pinned.look_up(batch.packets());
+                    batch.respond(|index, packet, out, envelope| {
+                        let reply = questions.respond(index, packet, Transport::Udp, out);
+                        finish(reply, packet, out, envelope, socket, parked_tx)
                     });
                     let failed = batch.send(&self.socket);
                     if failed > 0 {
@@ -151,15 +153,15 @@ fn is_wait(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
-fn respond(
-    pinned: &mut Pinned<'_>,
+fn finish(
+    reply: Reply,
     packet: &[u8],
     out: &mut [u8],
     envelope: &Envelope,
     socket: &Arc<UdpSocket>,
     parked_tx: Option<&mpsc::Sender<Box<Parked>>>,
 ) -> usize {
-    match pinned.respond(packet, Transport::Udp, out) {
+    match reply {
         Reply::Send(length) => length,
         Reply::Silence => 0,
         Reply::Chase { length, target, rtype, limit } => {

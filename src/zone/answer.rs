@@ -44,8 +44,24 @@ impl Scratch {
     }
 }
 
-/// Answers a query of opcode QUERY and one question.
-pub fn answer(view: &View<'_>, query: &Query, response: &mut Response<'_>, scratch: &mut Scratch) -> Outcome {
+/// What was found at a question's name: [`look_up`] first for each question of a batch, then [`answer`] for each, lets
+/// the memory that one lookup waits for arrive while the next one is made.
+pub struct Lookup<'v>(Found<'v>);
+
+/// Finds the name of a question.
+#[must_use]
+pub fn look_up<'v>(view: &'v View<'_>, query: &Query) -> Lookup<'v> {
+    Lookup(find(view, &query.name))
+}
+
+/// Answers a query of opcode QUERY and one question, from what was found for it in the same view.
+pub fn answer(
+    view: &View<'_>,
+    query: &Query,
+    Lookup(found): Lookup<'_>,
+    response: &mut Response<'_>,
+    scratch: &mut Scratch,
+) -> Outcome {
     let refused = Outcome::Done(rcode::REFUSED, None);
     match query.class {
         class::IN => {}
@@ -55,7 +71,6 @@ pub fn answer(view: &View<'_>, query: &Query, response: &mut Response<'_>, scrat
     if matches!(query.rtype, rtype::AXFR | rtype::IXFR) {
         return refused;
     }
-    let found = find(view, &query.name);
     if let Found::Outside(why) = found {
         return Outcome::Done(rcode::REFUSED, Some((ede::NOT_AUTHORITATIVE, why)));
     }

@@ -15,7 +15,7 @@ mod reverse;
 mod settings;
 mod store;
 
-pub use answer::{Outcome, Scratch, answer};
+pub use answer::{Lookup, Outcome, Scratch, answer, look_up};
 pub use master::{MasterFile, Part};
 
 pub use publisher::{Change, Publisher, zone};

@@ -1,0 +1,363 @@
+//! Objects as the index keeps them: a few dozen octets an endpoint, where the objects themselves take some hundred.
+//!
+//! The index holds every object of a cluster and looks into one only when its service changed; so it keeps them packed
+//! and gives them back whole. Two objects are the same when their octets are.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::model::{
+    Endpoint, EndpointSlice, Label, PodReference, Port, Protocol, Service, ServiceKey, ServiceShape,
+    StatefulSet, TtlOverrides,
+};
+
+/// A Service, an EndpointSlice or a StatefulSet of a service whose key stands elsewhere: its kind, the length of its
+/// name, its name, its form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Packed(Box<[u8]>);
+
+#[derive(Serialize, Deserialize)]
+struct ServiceForm<'a> {
+    #[serde(borrow)]
+    shape: ShapeForm<'a>,
+    ports: Vec<PortForm<'a>>,
+    ttl: [Option<u16>; 3],
+}
+
+#[derive(Serialize, Deserialize)]
+enum ShapeForm<'a> {
+    ClusterIp(Vec<IpAddr>),
+    Headless,
+    External(&'a str),
+}
+
+#[derive(Serialize, Deserialize)]
+struct PortForm<'a> {
+    name: Option<&'a str>,
+    protocol: u8,
+    number: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SliceForm<'a> {
+    #[serde(borrow)]
+    ports: Vec<PortForm<'a>>,
+    endpoints: Vec<EndpointForm<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndpointForm<'a> {
+    addresses: Vec<IpAddr>,
+    /// [`READY`], [`TERMINATING`].
+    conditions: u8,
+    #[serde(borrow)]
+    pod: Option<(&'a str, Uid<'a>)>,
+    hostname: Hostname<'a>,
+}
+
+const READY: u8 = 1;
+const TERMINATING: u8 = 2;
+
+#[derive(Serialize, Deserialize)]
+enum Hostname<'a> {
+    None,
+    /// As nearly always, where there is one.
+    ThePods,
+    Other(&'a str),
+}
+
+#[derive(Serialize, Deserialize)]
+enum Uid<'a> {
+    /// In the text form of RFC 9562, section 4, as the API server makes them.
+    Uuid([u8; 16]),
+    Other(&'a str),
+}
+
+#[derive(Serialize, Deserialize)]
+struct SetForm {
+    start: u32,
+    replicas: u32,
+}
+
+impl Packed {
+    pub(super) fn of_service(service: &Service) -> Self {
+        let TtlOverrides { positive, negative, expected } = service.ttl;
+        let shape = match &service.shape {
+            ServiceShape::ClusterIp(addresses) => ShapeForm::ClusterIp(addresses.clone()),
+            ServiceShape::Headless => ShapeForm::Headless,
+            ServiceShape::External(target) => ShapeForm::External(target),
+        };
+        let form =
+            ServiceForm { shape, ports: pack_ports(&service.ports), ttl: [positive, negative, expected] };
+        Self::new(Kind::Service, service.key.name.as_str(), &form)
+    }
+
+    pub(super) fn of_slice(slice: &EndpointSlice) -> Self {
+        let endpoints = slice.endpoints.iter().map(EndpointForm::of).collect();
+        let form = SliceForm { ports: pack_ports(&slice.ports), endpoints };
+        Self::new(Kind::EndpointSlice, &slice.name, &form)
+    }
+
+    pub(super) fn of_set(set: &StatefulSet) -> Self {
+        let StatefulSet { start, replicas, .. } = *set;
+        Self::new(Kind::StatefulSet, &set.name, &SetForm { start, replicas })
+    }
+
+    fn new(kind: Kind, name: &str, form: &impl Serialize) -> Self {
+        // Names have at most 253 octets (RFC 1123 subdomains); the sources refuse others.
+        let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+        let mut octets = vec![kind as u8, length];
+        octets.extend(&name.as_bytes()[..usize::from(length)]);
+        // Into memory: there is nothing that could fail.
+        Self(postcard::to_extend(form, octets).unwrap_or_default().into())
+    }
+
+    /// Whether it is the object of this kind and name.
+    pub(super) fn is(&self, kind: Kind, name: &str) -> bool {
+        self.is_a(kind) && self.name_octets() == name.as_bytes()
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        Kind::ALL.into_iter().find(|kind| self.is_a(*kind)).unwrap_or(Kind::Service)
+    }
+
+    pub(super) fn is_a(&self, kind: Kind) -> bool {
+        self.0.first() == Some(&(kind as u8))
+    }
+
+    pub(super) fn name(&self) -> &str {
+        std::str::from_utf8(self.name_octets()).unwrap_or_default()
+    }
+
+    fn name_octets(&self) -> &[u8] {
+        let length = self.0.get(1).map_or(0, |length| usize::from(*length));
+        self.0.get(2..2 + length).unwrap_or_default()
+    }
+
+    /// The form; None when it is not of this kind.
+    fn form<'a, T: Deserialize<'a>>(&'a self, kind: Kind) -> Option<T> {
+        let octets = self.0.get(2 + self.name_octets().len()..).filter(|_| self.is_a(kind))?;
+        postcard::from_bytes(octets).ok()
+    }
+
+    pub(super) fn service(&self, key: &ServiceKey) -> Option<Service> {
+        let ServiceForm { shape, ports, ttl } = self.form(Kind::Service)?;
+        let shape = match shape {
+            ShapeForm::ClusterIp(addresses) => ServiceShape::ClusterIp(addresses),
+            ShapeForm::Headless => ServiceShape::Headless,
+            ShapeForm::External(target) => ServiceShape::External(target.into()),
+        };
+        let [positive, negative, expected] = ttl;
+        let ttl = TtlOverrides { positive, negative, expected };
+        Some(Service { key: key.clone(), shape, ports: unpack_ports(&ports), ttl })
+    }
+
+    pub(super) fn slice(&self, service: &ServiceKey) -> Option<EndpointSlice> {
+        let SliceForm { ports, endpoints } = self.form(Kind::EndpointSlice)?;
+        let endpoints = endpoints.into_iter().map(EndpointForm::unpacked).collect();
+        let (service, name) = (service.clone(), self.name().into());
+        Some(EndpointSlice { service, name, ports: unpack_ports(&ports), endpoints })
+    }
+
+    pub(super) fn set(&self, service: &ServiceKey) -> Option<StatefulSet> {
+        let SetForm { start, replicas } = self.form(Kind::StatefulSet)?;
+        let (namespace, service) = (service.namespace.clone(), Some(service.name.clone()));
+        Some(StatefulSet { namespace, name: self.name().into(), service, start, replicas })
+    }
+}
+
+impl<'a> EndpointForm<'a> {
+    fn of(endpoint: &'a Endpoint) -> Self {
+        let pod = endpoint.pod.as_ref();
+        let hostname = match &endpoint.hostname {
+            None => Hostname::None,
+            Some(name) if pod.is_some_and(|pod| *pod.name == *name.as_str()) => Hostname::ThePods,
+            Some(name) => Hostname::Other(name.as_str()),
+        };
+        let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+        Self {
+            addresses: endpoint.addresses.clone(),
+            conditions: flag(endpoint.ready, READY) | flag(endpoint.terminating, TERMINATING),
+            pod: pod.map(|pod| (&*pod.name, uuid(&pod.uid).map_or(Uid::Other(&pod.uid), Uid::Uuid))),
+            hostname,
+        }
+    }
+
+    fn unpacked(self) -> Endpoint {
+        let hostname = match (self.hostname, &self.pod) {
+            (Hostname::ThePods, Some((pod, _))) => Some(*pod),
+            (Hostname::Other(name), _) => Some(name),
+            (Hostname::None | Hostname::ThePods, _) => None,
+        };
+        let uid = |uid| match uid {
+            Uid::Uuid(octets) => uuid_text(&octets),
+            Uid::Other(text) => text.into(),
+        };
+        Endpoint {
+            addresses: self.addresses,
+            hostname: hostname.and_then(|name| Label::new(name).ok()),
+            pod: self.pod.map(|(name, of_pod)| PodReference { name: name.into(), uid: uid(of_pod) }),
+            ready: self.conditions & READY > 0,
+            terminating: self.conditions & TERMINATING > 0,
+        }
+    }
+}
+
+fn pack_ports(ports: &[Port]) -> Vec<PortForm<'_>> {
+    let pack = |port| {
+        let Port { name, protocol, number }: &Port = port;
+        PortForm { name: name.as_ref().map(Label::as_str), protocol: *protocol as u8, number: *number }
+    };
+    ports.iter().map(pack).collect()
+}
+
+fn unpack_ports(ports: &[PortForm<'_>]) -> Vec<Port> {
+    let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+    let protocol = |number: u8| protocols.into_iter().find(|protocol| *protocol as u8 == number);
+    let unpack = |port: &PortForm<'_>| Port {
+        name: port.name.and_then(|name| Label::new(name).ok()),
+        protocol: protocol(port.protocol).unwrap_or_default(),
+        number: port.number,
+    };
+    ports.iter().map(unpack).collect()
+}
+
+/// Where the hyphens of a UUID's text stand.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// A UUID in its canonical text form: what [`uuid_text`] gives back octet by octet.
+fn uuid(text: &str) -> Option<[u8; 16]> {
+    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    let mut uuid = [0; 16];
+    let mut digits = 0;
+    for (at, byte) in text.iter().enumerate() {
+        let digit = match byte {
+            b'-' if HYPHENS.contains(&at) => continue,
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        // 36 octets, and each that is not a digit is one of four hyphens: at least 32 digits.
+        let octet = uuid.get_mut(digits / 2)?;
+        *octet = *octet << 4 | digit;
+        digits += 1;
+    }
+    Some(uuid)
+}
+
+fn uuid_text(uuid: &[u8; 16]) -> Box<str> {
+    let mut text = String::with_capacity(36);
+    for octet in uuid {
+        if HYPHENS.contains(&text.len()) {
+            text.push('-');
+        }
+        for digit in [octet >> 4, octet & 15] {
+            text.push(char::from_digit(digit.into(), 16).unwrap_or_default());
+        }
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(text: &str) -> Label {
+        Label::new(text).unwrap()
+    }
+
+    fn key() -> ServiceKey {
+        ServiceKey { namespace: label("default"), name: label("nginx") }
+    }
+
+    fn mk_port(name: Option<&str>, protocol: Protocol, number: u16) -> Port {
+        Port { name: name.map(label), protocol, number }
+    }
+
+    fn mk_endpoint(addresses: &[&str], hostname: Option<&str>, pod: Option<(&str, &str)>) -> Endpoint {
+        Endpoint {
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            hostname: hostname.map(label),
+            pod: pod.map(|(name, uid)| PodReference { name: name.into(), uid: uid.into() }),
+            ready: hostname.is_some(),
+            terminating: hostname.is_none(),
+        }
+    }
+
+    const UID: &str = "0f9a3a9e-6c1f-4a57-9d0e-0123456789ab";
+
+    #[test]
+    fn services_come_back_as_they_were() {
+        let ports = vec![
+            mk_port(None, Protocol::Tcp, 80),
+            mk_port(Some("dns"), Protocol::Udp, 53),
+            mk_port(Some("sig"), Protocol::Sctp, 65535),
+        ];
+        for shape in [
+            ServiceShape::Headless,
+            ServiceShape::ClusterIp(vec!["10.96.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
+            ServiceShape::External("db.example.org".into()),
+        ] {
+            let ttl = TtlOverrides { positive: Some(0), negative: None, expected: Some(3600) };
+            let service = Service { key: key(), shape, ports: ports.clone(), ttl };
+            let packed = Packed::of_service(&service);
+            assert_eq!(packed.service(&key()), Some(service));
+            assert!(packed.is(Kind::Service, "nginx") && !packed.is(Kind::EndpointSlice, "nginx"));
+            assert_eq!(packed.slice(&key()), None);
+        }
+    }
+
+    #[test]
+    fn slices_come_back_as_they_were() {
+        let name = "x".repeat(253);
+        let slice = EndpointSlice {
+            service: key(),
+            name: name.as_str().into(),
+            ports: vec![mk_port(Some("web"), Protocol::Tcp, 8080)],
+            endpoints: vec![
+                mk_endpoint(&["10.0.0.1"], Some("web-0"), Some(("web-0", UID))),
+                mk_endpoint(&["10.0.0.2", "10.0.0.3"], Some("other"), Some(("web-1", "not a uuid"))),
+                mk_endpoint(&["fd00::1"], None, Some(("web-2", &UID.to_uppercase()))),
+                mk_endpoint(&["fd00::2"], Some("web-3"), None),
+                mk_endpoint(&["10.0.0.4"], None, None),
+            ],
+        };
+        let packed = Packed::of_slice(&slice);
+        assert_eq!(packed.name(), name);
+        assert_eq!(packed.slice(&key()), Some(slice));
+    }
+
+    #[test]
+    fn an_endpoint_takes_a_few_dozen_octets() {
+        let slice = |count: usize| {
+            let endpoint = mk_endpoint(&["10.0.0.1"], Some("web-0"), Some(("web-0", UID)));
+            let endpoints = vec![endpoint; count];
+            let (name, ports) = ("nginx-abcde".into(), Vec::new());
+            Packed::of_slice(&EndpointSlice { service: key(), name, ports, endpoints }).0.len()
+        };
+        assert!(slice(2) - slice(1) <= 34, "{}", slice(2) - slice(1));
+    }
+
+    #[test]
+    fn sets_come_back_as_they_were() {
+        let set = StatefulSet {
+            namespace: label("default"),
+            name: "web".into(),
+            service: Some(label("nginx")),
+            start: 7,
+            replicas: u32::MAX,
+        };
+        assert_eq!(Packed::of_set(&set).set(&key()), Some(set));
+    }
+
+    #[test]
+    fn only_the_canonical_text_is_a_uuid() {
+        assert_eq!(uuid(UID).map(|uuid| uuid_text(&uuid)).as_deref(), Some(UID));
+        for other in ["", "0f9a3a9e6c1f4a579d0e0123456789ab", &UID.replace('-', "a"), &UID.replace('f', "-")]
+        {
+            assert_eq!(uuid(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The packed objects of each service, and where the object of a name is.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+
+use super::Kind;
+use super::packed::Packed;
+use crate::model::{Label, ServiceKey};
+
+/// Services, EndpointSlices and StatefulSets by the service that they belong to.
+#[derive(Default)]
+pub(super) struct Services {
+    hasher: RandomState,
+    entries: HashTable<Entry>,
+    /// Which service an EndpointSlice or a StatefulSet is of. Its name stands there, not here.
+    homes: HashTable<Home>,
+}
+
+struct Entry {
+    /// `namespace/name`.
+    key: Box<str>,
+    /// Never empty; of each kind the one that changed last is the last.
+    objects: Box<[Packed]>,
+}
+
+/// Hashes: of the kind, namespace and name of an object, and of its service's key.
+struct Home {
+    own: u64,
+    service: u64,
+}
+
+impl Entry {
+    fn namespace(&self) -> &str {
+        self.key.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    fn service_key(&self) -> Option<ServiceKey> {
+        let (namespace, name) = self.key.split_once('/')?;
+        Some(ServiceKey { namespace: Label::new(namespace).ok()?, name: Label::new(name).ok()? })
+    }
+}
+
+fn text(key: &ServiceKey) -> String {
+    format!("{}/{}", key.namespace, key.name)
+}
+
+impl Services {
+    /// Whether there is nothing, nor any trace of what was.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.homes.is_empty()
+    }
+
+    /// The objects of a service.
+    pub(super) fn get(&self, key: &ServiceKey) -> &[Packed] {
+        let text = text(key);
+        let hash = self.hasher.hash_one(text.as_str());
+        self.entries.find(hash, |entry| *entry.key == *text).map_or(&[], |entry| &entry.objects)
+    }
+
+    /// Adds an object to a service, or replaces the one of its name, wherever that is. Gives the services that changed.
+    pub(super) fn put(&mut self, key: &ServiceKey, packed: Packed) -> Vec<ServiceKey> {
+        let mut changed = Vec::new();
+        let text = text(key);
+        let hash = self.hasher.hash_one(text.as_str());
+        if !packed.is_a(Kind::Service) {
+            let (kind, namespace) = (packed.kind(), key.namespace.as_str());
+            let home = self.home(kind, namespace, packed.name());
+            if home.is_some_and(|home| home != hash) {
+                // The label was edited: it is another service's now.
+                changed.extend(self.remove(kind, namespace, packed.name()));
+            }
+            if home != Some(hash) {
+                let own = self.hash_own(kind, namespace, packed.name());
+                self.homes.insert_unique(own, Home { own, service: hash }, |home| home.own);
+            }
+        }
+        let hasher = &self.hasher;
+        let slot =
+            self.entries.entry(hash, |entry| *entry.key == *text, |entry| hasher.hash_one(&*entry.key));
+        match slot {
+            Slot::Vacant(slot) => {
+                slot.insert(Entry { key: text.into(), objects: [packed].into() });
+            }
+            Slot::Occupied(mut slot) => {
+                let objects = &mut slot.get_mut().objects;
+                if objects.contains(&packed) {
+                    return changed;
+                }
+                let others = std::mem::take(objects).into_iter();
+                let others = others.filter(|other| !other.is(packed.kind(), packed.name()));
+                let mut all: Vec<Packed> = others.collect();
+                // The newest is the last: the records of a recreated pod go by it.
+                all.push(packed);
+                *objects = all.into();
+            }
+        }
+        changed.push(key.clone());
+        changed
+    }
+
+    /// Removes an object; gives the service that changed.
+    pub(super) fn remove(&mut self, kind: Kind, namespace: &str, name: &str) -> Option<ServiceKey> {
+        let service = match kind {
+            Kind::Service => self.hasher.hash_one(format!("{namespace}/{name}").as_str()),
+            _ => self.home(kind, namespace, name)?,
+        };
+        let own = self.hash_own(kind, namespace, name);
+        let has = |entry: &Entry| {
+            entry.namespace() == namespace && entry.objects.iter().any(|object| object.is(kind, name))
+        };
+        let mut slot = self.entries.find_entry(service, has).ok()?;
+        let entry = slot.get_mut();
+        let key = entry.service_key();
+        let left = std::mem::take(&mut entry.objects).into_iter().filter(|object| !object.is(kind, name));
+        entry.objects = left.collect();
+        if entry.objects.is_empty() {
+            slot.remove();
+        }
+        if let Ok(home) = self.homes.find_entry(own, |home| home.own == own && home.service == service) {
+            home.remove();
+        }
+        key
+    }
+
+    /// Whether a service has just this object.
+    pub(super) fn holds(&self, key: &ServiceKey, packed: &Packed) -> bool {
+        self.get(key).contains(packed)
+    }
+
+    /// The services' keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = ServiceKey> + '_ {
+        self.entries.iter().filter_map(Entry::service_key)
+    }
+
+    /// Namespace and name of each object of a kind.
+    pub(super) fn names(&self, kind: Kind) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().flat_map(move |entry| {
+            let of_kind = entry.objects.iter().filter(move |object| object.is_a(kind));
+            of_kind.map(|object| (entry.namespace(), object.name()))
+        })
+    }
+
+    fn hash_own(&self, kind: Kind, namespace: &str, name: &str) -> u64 {
+        self.hasher.hash_one((kind, namespace, name))
+    }
+
+    /// The hash of the service's key that an object is of.
+    fn home(&self, kind: Kind, namespace: &str, name: &str) -> Option<u64> {
+        let own = self.hash_own(kind, namespace, name);
+        let is_there = |home: &Home| {
+            let has = |entry: &Entry| {
+                entry.namespace() == namespace && entry.objects.iter().any(|object| object.is(kind, name))
+            };
+            home.own == own && self.entries.find(home.service, has).is_some()
+        };
+        self.homes.find(own, is_there).map(|home| home.service)
+    }
+}
