@@ -105,6 +105,12 @@ impl<'r> Pinned<'r> {
                 *question = Question::Found(look_up(&self.view, query));
             }
         }
+        for (query, question) in queries.iter().zip(&mut questions).take(count) {
+            *question = match std::mem::replace(question, Question::Silent) {
+                Question::Found(lookup) => Question::Found(lookup.complete(query)),
+                other => other,
+            };
+        }
         Questions { view: &self.view, queries, questions, scratch: self.scratch }
     }
 }

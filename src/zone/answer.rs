@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::entry::Entry;
-use super::lookup::{Found, Key, Node, Place, find, names, with_pointers};
+use super::lookup::{Begun, Found, Key, Node, Place, begin, find, names, with_pointers};
 use super::order::{NO_HOST, Sequence, SetScratch};
 use super::ports::SrvSet;
 use super::reverse::ttl;
@@ -44,21 +44,29 @@ impl Scratch {
     }
 }
 
-/// What was found at a question's name: [`look_up`] first for each question of a batch, then [`answer`] for each, lets
-/// the memory that one lookup waits for arrive while the next one is made.
-pub struct Lookup<'v>(Found<'v>);
+/// What is found at a question's name. [`look_up`] begins it; taking each step for all questions of a batch before the
+/// next one lets the memory that one question waits for arrive while the others are looked up.
+pub struct Lookup<'v>(Begun<'v>);
 
-/// Finds the name of a question.
+/// Finds the service of a question's name.
 #[must_use]
 pub fn look_up<'v>(view: &'v View<'_>, query: &Query) -> Lookup<'v> {
-    Lookup(find(view, &query.name))
+    Lookup(begin(view, &query.name))
+}
+
+impl Lookup<'_> {
+    /// Finds what the name is below its service.
+    #[must_use]
+    pub fn complete(self, query: &Query) -> Self {
+        Self(Begun::Found(self.0.complete(&query.name)))
+    }
 }
 
 /// Answers a query of opcode QUERY and one question, from what was found for it in the same view.
 pub fn answer(
     view: &View<'_>,
     query: &Query,
-    Lookup(found): Lookup<'_>,
+    Lookup(begun): Lookup<'_>,
     response: &mut Response<'_>,
     scratch: &mut Scratch,
 ) -> Outcome {
@@ -71,6 +79,7 @@ pub fn answer(
     if matches!(query.rtype, rtype::AXFR | rtype::IXFR) {
         return refused;
     }
+    let found = begun.complete(&query.name);
     if let Found::Outside(why) = found {
         return Outcome::Done(rcode::REFUSED, Some((ede::NOT_AUTHORITATIVE, why)));
     }

@@ -61,33 +61,57 @@ pub(crate) struct Key {
     pub(crate) to: usize,
 }
 
+/// A lookup of which the part is done that waits for memory most: the service is found, and not looked into yet.
+pub(crate) enum Begun<'v> {
+    /// The entry, where there is one.
+    Service(Option<&'v Entry>, Key, Place),
+    /// All of it is done.
+    Found(Found<'v>),
+}
+
 /// Finds a name.
 pub(crate) fn find<'v>(view: &'v View<'_>, name: &ParsedName) -> Found<'v> {
+    begin(view, name).complete(name)
+}
+
+/// Begins to find a name.
+pub(crate) fn begin<'v>(view: &'v View<'_>, name: &ParsedName) -> Begun<'v> {
     let prepared = &view.prepared;
     if let Some(apex) = name.labels_before(&prepared.zone, prepared.zone_labels) {
         return in_cluster_zone(view, name, apex);
     }
-    match ReverseName::read(name) {
+    Begun::Found(match ReverseName::read(name) {
         Some(reverse) => in_reverse_tree(view, name, &reverse),
         None => Found::Outside(FOREIGN),
+    })
+}
+
+impl<'v> Begun<'v> {
+    /// Finds the rest of the name.
+    pub(crate) fn complete(self, name: &ParsedName) -> Found<'v> {
+        match self {
+            Self::Service(Some(entry), key, place) => in_service(entry, name, key, place),
+            Self::Service(None, _, place) => Found::Missing(place),
+            Self::Found(found) => found,
+        }
     }
 }
 
-fn in_cluster_zone<'v>(view: &'v View<'_>, name: &ParsedName, apex: usize) -> Found<'v> {
+fn in_cluster_zone<'v>(view: &'v View<'_>, name: &ParsedName, apex: usize) -> Begun<'v> {
     let place = Place { apex, negative: view.prepared.settings.ttl.negative };
     let Some(below) = apex.checked_sub(1) else {
-        return Found::Here(Node::Apex, place);
+        return Begun::Found(Found::Here(Node::Apex, place));
     };
     let pods = view.prepared.settings.pods;
-    match name.label(below) {
-        b"svc" => below_svc(view, name, below, place),
+    Begun::Found(match name.label(below) {
+        b"svc" => return below_svc(view, name, below, place),
         b"pod" if pods != PodNames::Disabled => below_pod(view, name, below, place),
         b"dns-version" if below == 0 => Found::Here(Node::Version, place),
         _ => match own_name(&view.prepared.nameservers, name) {
             Some(node) => Found::Here(node, place),
             None => Found::Missing(place),
         },
-    }
+    })
 }
 
 /// A name server within the zone, or a name above one.
@@ -106,20 +130,17 @@ fn own_name<'v>(servers: &[PreparedServer], name: &ParsedName) -> Option<Node<'v
 }
 
 /// `svc` is the name's label `svc`.
-fn below_svc<'v>(view: &'v View<'_>, name: &ParsedName, svc: usize, place: Place) -> Found<'v> {
+fn below_svc<'v>(view: &'v View<'_>, name: &ParsedName, svc: usize, place: Place) -> Begun<'v> {
     let Some(namespace) = svc.checked_sub(1) else {
-        return Found::Here(Node::Empty, place);
+        return Begun::Found(Found::Here(Node::Empty, place));
     };
     if view.leaves_out(name.label(namespace)) {
-        return Found::Outside(LEFT_OUT);
+        return Begun::Found(Found::Outside(LEFT_OUT));
     }
     let Some(service) = namespace.checked_sub(1) else {
-        return namespace_itself(view, name.label(namespace), place);
+        return Begun::Found(namespace_itself(view, name.label(namespace), place));
     };
-    match view.service(name.labels(service, svc)) {
-        Some(entry) => in_service(entry, name, Key { from: service, to: svc }, place),
-        None => Found::Missing(place),
-    }
+    Begun::Service(view.service(name.labels(service, svc)), Key { from: service, to: svc }, place)
 }
 
 fn namespace_itself<'v>(view: &View<'_>, label: &[u8], place: Place) -> Found<'v> {
