@@ -20,5 +20,6 @@ mod stdin;
 mod tcp;
 mod tcp_limits;
 mod truncation;
+mod udp;
 mod upstream;
 mod upstream_chains;
