@@ -18,6 +18,7 @@ mod resolver;
 mod serve;
 mod stdin;
 mod tcp;
+mod tcp_idle;
 mod tcp_limits;
 mod truncation;
 mod udp;
