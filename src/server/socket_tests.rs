@@ -133,7 +133,7 @@ fn a_late_reply_comes_from_the_address_that_was_asked() {
         0
     });
     assert_eq!(batch.send(&server), Sent { sent: 0, failed: 0 });
-    kept.unwrap().send(&server, &mut *b"late".to_vec()).unwrap();
+    kept.unwrap().send(&server, &mut b"late".to_vec()).unwrap();
     let mut octets = [0; 16];
     assert_eq!(client.recv(&mut octets).unwrap(), 4);
 }

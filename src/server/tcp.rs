@@ -59,13 +59,13 @@ struct Shared {
     connections: Arc<Semaphore>,
     by_client: DashMap<IpAddr, usize>,
     /// As many as were in use at one time, which is one a worker of the runtime.
-    desks: Mutex<Vec<Box<Desk>>>,
+    desks: Mutex<Vec<Desk>>,
 }
 
 /// All that it takes to answer what was read from a connection. They are the server's and not the connection's: an idle
 /// one holds no buffer, and there are ten thousand of those.
 struct Desk {
-    responder: Responder,
+    responder: Box<Responder>,
     input: Box<[u8]>,
     reply: Box<[u8]>,
     output: Vec<u8>,
@@ -76,13 +76,11 @@ impl Shared {
     fn at_desk<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
         let desks = || self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let free = desks().pop();
-        let mut desk = free.unwrap_or_else(|| {
-            Box::new(Desk {
-                responder: Responder::new(self.reader.clone()),
-                input: vec![0; READ].into(),
-                reply: vec![0; usize::from(u16::MAX)].into(),
-                output: Vec::new(),
-            })
+        let mut desk = free.unwrap_or_else(|| Desk {
+            responder: Box::new(Responder::new(self.reader.clone())),
+            input: vec![0; READ].into(),
+            reply: vec![0; usize::from(u16::MAX)].into(),
+            output: Vec::new(),
         });
         let done = work(&mut desk);
         desk.output.clear();

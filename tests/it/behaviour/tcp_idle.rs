@@ -15,7 +15,7 @@ use super::tcp::Connection;
 
 const IDLE: u64 = 2000;
 /// What each may hold of the server's memory: a debug build's.
-const OCTETS_EACH: u64 = 4096;
+const OCTETS_EACH: u64 = 3072;
 
 /// As many open files as the test wants; false where the machine gives fewer.
 fn files(wanted: u64) -> bool {
