@@ -5,7 +5,7 @@
 pub struct Number {
     /// `limits.tcp_idle`.
     pub key: &'static str,
-    /// `s`, `ms`, `MiB`; empty for counts.
+    /// `s`, `ms`, `µs`, `KiB`, `MiB`; empty for counts.
     pub unit: &'static str,
     /// Without a word in the configuration.
     pub default: u64,
@@ -46,13 +46,41 @@ pub const NUMBERS: &[Number] = &[
     ),
     number("limits.udp_threads", "", 0, [0, 256], "UDP threads for each address; 0 is one a core."),
     number(
+        "limits.udp_batch",
+        "",
+        32,
+        [1, 64],
+        "Packets that a UDP thread receives, and replies that it sends, with one system call.",
+    ),
+    number(
+        "limits.udp_receive_buffer",
+        "KiB",
+        0,
+        [0, 262_144],
+        "The kernel's room for packets that wait to be read, of each UDP socket (one a thread); 0 is a 512th of the memory shared by an address's sockets, 256 KiB to 4 MiB each.",
+    ),
+    number("limits.udp_send_buffer", "KiB", 0, [0, 262_144], "The same for replies that wait to be sent."),
+    number(
+        "limits.udp_busy_poll",
+        "µs",
+        0,
+        [0, 1000],
+        "How long a UDP thread that waits spins on the network interface's queue before it sleeps; 0 is not at all.",
+    ),
+    number(
         "limits.tcp_connections",
         "",
         4096,
         [1, 1_000_000],
         "TCP connections at one time; more are closed as they come.",
     ),
-    number("limits.tcp_connections_per_client", "", 1024, [1, 1_000_000], "The same for one client address."),
+    number(
+        "limits.tcp_connections_per_client",
+        "",
+        1024,
+        [1, 1_000_000],
+        "The same for one client: an IPv4 address, or the /64 of an IPv6 one.",
+    ),
     number(
         "limits.tcp_idle",
         "s",

@@ -12,7 +12,7 @@ use super::error::{ConfigError, Problem};
 use super::numbers::of;
 use super::typed::{Typed, TypedSource};
 use crate::model::{Label, Selector};
-use crate::server::{TcpLimits, UpstreamLimits};
+use crate::server::{TcpLimits, UdpSettings, UpstreamLimits};
 use crate::source::kubernetes::{self, Access};
 use crate::source::manifests;
 use crate::wire::Name;
@@ -42,7 +42,7 @@ pub struct Config {
     pub kubernetes: kubernetes::Options,
     pub upstream: Vec<SocketAddr>,
     pub upstream_limits: UpstreamLimits,
-    pub udp_threads: usize,
+    pub udp: UdpSettings,
     pub tcp: TcpLimits,
     pub lameduck: Duration,
     pub admin: Admin,
@@ -174,7 +174,15 @@ impl Config {
                 timeout: Duration::from_millis(r.number("limits.upstream_timeout", limits.upstream_timeout)),
                 cache: r.number("limits.upstream_cache", limits.upstream_cache),
             },
-            udp_threads: r.number("limits.udp_threads", limits.udp_threads),
+            udp: UdpSettings {
+                threads: r.number("limits.udp_threads", limits.udp_threads),
+                batch: r.number("limits.udp_batch", limits.udp_batch),
+                receive_buffer: r.number::<usize>("limits.udp_receive_buffer", limits.udp_receive_buffer)
+                    << 10,
+                send_buffer: r.number::<usize>("limits.udp_send_buffer", limits.udp_send_buffer) << 10,
+                pin: limits.udp_pin.unwrap_or_default(),
+                busy_poll: r.number("limits.udp_busy_poll", limits.udp_busy_poll),
+            },
             tcp: TcpLimits {
                 connections: r.number("limits.tcp_connections", limits.tcp_connections),
                 per_client: r.number("limits.tcp_connections_per_client", limits.tcp_connections_per_client),

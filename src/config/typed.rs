@@ -66,6 +66,11 @@ pub struct TypedUpstream {
 #[allow(missing_docs)]
 pub struct TypedLimits {
     pub udp_threads: Option<u64>,
+    pub udp_batch: Option<u64>,
+    pub udp_receive_buffer: Option<u64>,
+    pub udp_send_buffer: Option<u64>,
+    pub udp_pin: Option<bool>,
+    pub udp_busy_poll: Option<u64>,
     pub tcp_connections: Option<u64>,
     pub tcp_connections_per_client: Option<u64>,
     pub tcp_idle: Option<u64>,
@@ -113,6 +118,7 @@ const KEYS: &[(&str, Form)] = &[
     ("source.pod_cidr", Form::List),
     ("source.service_cidr", Form::List),
     ("upstream.servers", Form::List),
+    ("limits.udp_pin", Form::Bool),
 ];
 
 impl Typed {
@@ -206,6 +212,11 @@ impl TypedLimits {
     fn or(self, other: Self) -> Self {
         Self {
             udp_threads: self.udp_threads.or(other.udp_threads),
+            udp_batch: self.udp_batch.or(other.udp_batch),
+            udp_receive_buffer: self.udp_receive_buffer.or(other.udp_receive_buffer),
+            udp_send_buffer: self.udp_send_buffer.or(other.udp_send_buffer),
+            udp_pin: self.udp_pin.or(other.udp_pin),
+            udp_busy_poll: self.udp_busy_poll.or(other.udp_busy_poll),
             tcp_connections: self.tcp_connections.or(other.tcp_connections),
             tcp_connections_per_client: self.tcp_connections_per_client.or(other.tcp_connections_per_client),
             tcp_idle: self.tcp_idle.or(other.tcp_idle),

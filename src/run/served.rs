@@ -159,7 +159,7 @@ impl Served {
             ("source.pod_cidr", old.source.pod_cidr != new.source.pod_cidr),
             ("source.service_cidr", old.source.service_cidr != new.source.service_cidr),
             ("upstream", (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits)),
-            ("limits", (old.udp_threads, old.tcp) != (new.udp_threads, new.tcp)),
+            ("limits", (old.udp, old.tcp) != (new.udp, new.tcp)),
         ];
         for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
             warn!("{key} changed: it is taken over at the next start");
@@ -178,7 +178,7 @@ impl Served {
             },
             upstream: kept.upstream,
             upstream_limits: kept.upstream_limits,
-            udp_threads: kept.udp_threads,
+            udp: kept.udp,
             tcp: kept.tcp,
             ..new
         }

@@ -1,24 +1,29 @@
 //! The sockets and the transports on them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use tracing::{info, warn};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::{debug, info, warn};
 
 use crate::admin::{AdminServer, Health};
 use crate::config::{Admin, Config};
-use crate::server::{Listener, TcpServer, UdpServer, Upstream, bind};
+use crate::server::{Listener, TcpServer, UdpCounters, UdpServer, Upstream, bind};
 use crate::zone::Reader;
+
+/// How often the kernel is asked for what it dropped.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long after a word about drops there is none.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Open files beside the connections: sockets, the API server, manifests, the runtime.
+const OTHER_FILES: u64 = 128;
 
 /// Binds every address to answer on.
 pub(super) fn bind_all(config: &Config) -> anyhow::Result<Vec<Listener>> {
-    let threads = match config.udp_threads {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        threads => threads,
-    };
     let mut listeners = Vec::new();
     for address in &config.listen {
-        match bind(*address, threads) {
+        match bind(*address, &config.udp) {
             Ok(listener) => listeners.push(listener),
             // Only by default: what the operator named is meant.
             Err(error) if !config.listen_is_given && is_no_such_family(&error.source) => {
@@ -69,6 +74,7 @@ pub(super) fn start_admin(config: &Config, health: &Health) -> anyhow::Result<Op
 pub(super) struct Servers {
     udp: UdpServer,
     tcp: TcpServer,
+    drops: tokio::task::JoinHandle<()>,
 }
 
 impl Servers {
@@ -82,15 +88,65 @@ impl Servers {
             udp.extend(listener.udp);
             tcp.push(listener.tcp);
         }
-        let udp = UdpServer::start(udp, reader, upstream.clone()).context("cannot start a UDP thread")?;
+        let udp = UdpServer::start(udp, &config.udp, reader, upstream.clone())
+            .context("cannot start a UDP thread")?;
+        allow_files(config.tcp.connections as u64 + OTHER_FILES);
         let tcp = TcpServer::start(tcp, reader, upstream, config.tcp).context("cannot serve TCP")?;
-        Ok(Self { udp, tcp })
+        let drops = tokio::spawn(say_drops(udp.counters()));
+        Ok(Self { udp, tcp, drops })
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.tcp.stop().await;
+        self.drops.abort();
+        let counters = self.udp.counters();
         tokio::task::spawn_blocking(|| self.udp.stop()).await.context("a UDP thread did not end")?;
-        info!("ended");
+        let udp = counters.counts();
+        info!(
+            received = udp.received,
+            answered = udp.answered,
+            silent = udp.silent,
+            forwarded = udp.forwarded,
+            truncated = udp.truncated,
+            failed = udp.failed,
+            dropped = udp.dropped,
+            "ended; UDP packets"
+        );
         Ok(())
+    }
+}
+
+/// Says that packets found no room, at once and then at most once a minute.
+async fn say_drops(counters: UdpCounters) {
+    let mut said = 0;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let dropped = counters.counts().dropped;
+        if dropped > said {
+            warn!(
+                dropped,
+                more = dropped - said,
+                "UDP packets found the receive buffer full: raise limits.udp_receive_buffer, or limits.udp_threads where cores are idle"
+            );
+            said = dropped;
+            tokio::time::sleep(SILENCE).await;
+        }
+    }
+}
+
+/// Takes as many open files as may be needed, where the limit can be raised: shells and containers often give 1024,
+/// and let have more.
+fn allow_files(wanted: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let Some(current) = limit.current.filter(|current| *current < wanted) else { return };
+    let allowed = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if allowed > current
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), ..limit })
+    {
+        debug!(%error, "the limit of open files stays");
+    }
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(wanted);
+    if allowed < wanted {
+        info!(allowed, wanted, "fewer open files than limits.tcp_connections may need (ulimit -n)");
     }
 }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::socket::tell_local_address;
-use super::udp::WAIT;
+use super::datagram::{self, UdpSettings};
 
-/// Waiting connections that the kernel keeps; more are refused by it.
-const BACKLOG: i32 = 1024;
+/// Waiting connections that the kernel keeps (it takes net.core.somaxconn where that is less); of more it hears
+/// again when the clients try again. A fleet that lost its server comes back at once.
+const BACKLOG: i32 = 4096;
 /// With port 0 the port that TCP was given may be taken for UDP: another one is tried.
 const PORT_TRIES: usize = 16;
 
@@ -17,7 +17,7 @@ const PORT_TRIES: usize = 16;
 pub struct Listener {
     /// The address, with the port that port 0 became.
     pub address: SocketAddr,
-    /// As many as there are threads; the kernel spreads the packets over them.
+    /// As many as there are threads, where the kernel spreads the packets over them; else one.
     pub udp: Vec<UdpSocket>,
     /// Not blocking, for tokio.
     pub tcp: TcpListener,
@@ -40,42 +40,32 @@ pub struct BindError {
 ///
 /// # Errors
 /// When the address is not ours, is taken, or is not ours to take (ports below 1024).
-pub fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Listener, BindError> {
+pub fn bind(address: SocketAddr, udp: &UdpSettings) -> Result<Listener, BindError> {
     let mut tries = 1;
     loop {
-        match bind_once(address, udp_sockets) {
+        match bind_once(address, udp) {
             Err(error) if address.port() == 0 && error.transport == "udp" && tries < PORT_TRIES => tries += 1,
             result => return result,
         }
     }
 }
 
-fn bind_once(address: SocketAddr, udp_sockets: usize) -> Result<Listener, BindError> {
+fn bind_once(address: SocketAddr, udp: &UdpSettings) -> Result<Listener, BindError> {
     let failed = |transport| move |source| BindError { address, transport, source };
     // TCP first: it is not shared, so a second server started by mistake ends here, before the kernel gives it
     // packets that are the first one's.
     let tcp = tcp(address).map_err(failed("tcp"))?;
     let bound = tcp.local_addr().map_err(failed("tcp"))?;
-    let udp: Result<Vec<_>, _> = (0..udp_sockets.max(1)).map(|_| udp(bound).map_err(failed("udp"))).collect();
-    Ok(Listener { address: bound, udp: udp?, tcp })
+    let udp = datagram::bind_all(bound, udp).map_err(failed("udp"))?;
+    Ok(Listener { address: bound, udp, tcp })
 }
 
-fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+pub(super) fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         // `[::]` beside `0.0.0.0`, not instead of it.
         socket.set_only_v6(true)?;
     }
-    Ok(socket)
-}
-
-fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
-    socket.set_reuse_port(true)?;
-    socket.bind(&address.into())?;
-    let socket: UdpSocket = socket.into();
-    socket.set_read_timeout(Some(WAIT))?;
-    tell_local_address(&socket, address.is_ipv6())?;
     Ok(socket)
 }
 

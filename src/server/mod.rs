@@ -2,13 +2,20 @@
 //!
 //! Knows the zone and the wire, never the cluster. Imports `zone` and `wire`.
 
+mod cores;
+mod counters;
+mod datagram;
 mod listen;
 mod responder;
 mod socket;
+#[cfg(test)]
+mod socket_tests;
 mod tcp;
 mod udp;
 mod upstream;
 
+pub use counters::{UdpCounters, UdpCounts};
+pub use datagram::UdpSettings;
 pub use listen::{BindError, Listener, bind, reachable};
 pub use responder::{Pinned, Reply, Responder, Transport};
 pub use tcp::{TcpLimits, TcpServer};

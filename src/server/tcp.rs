@@ -1,17 +1,19 @@
 //! TCP (RFC 7766): several questions a connection, answered as they come; what a client may hold is bounded.
 
-use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::Upstream;
@@ -24,7 +26,7 @@ use crate::zone::Reader;
 pub struct TcpLimits {
     /// Connections at one time; more are closed as they come.
     pub connections: usize,
-    /// The same for one address.
+    /// The same for one IPv4 address, or the /64 of an IPv6 one.
     pub per_client: usize,
     /// How long a connection may be silent, or leave a reply unread.
     pub idle: Duration,
@@ -35,12 +37,14 @@ pub struct TcpLimits {
 /// How long a stop waits for clients to take their replies.
 const DRAIN: Duration = Duration::from_secs(1);
 /// Octets read at one time.
-const READ: usize = 4096;
+const READ: usize = 16 << 10;
 /// Answers that are written before more are made: small questions have large answers, and a client that does
 /// not read must not hold many. One more may be added to it, of at most 64 KiB.
 const MOST_OUTPUT: usize = 16 << 10;
 /// A length in front of each message (RFC 1035, section 4.2.2).
 const PREFIX: usize = 2;
+/// What a connection may hold unanswered: a message that is not whole yet, and what was read behind it.
+const MOST_INPUT: usize = PREFIX + u16::MAX as usize + READ;
 
 /// The TCP side of the server, running.
 pub struct TcpServer {
@@ -54,6 +58,35 @@ struct Shared {
     limits: TcpLimits,
     connections: Arc<Semaphore>,
     by_client: DashMap<IpAddr, usize>,
+    /// As many as were in use at one time, which is one a worker of the runtime.
+    desks: Mutex<Vec<Desk>>,
+}
+
+/// All that it takes to answer what was read from a connection. They are the server's and not the connection's: an idle
+/// one holds no buffer, and there are ten thousand of those.
+struct Desk {
+    responder: Box<Responder>,
+    input: Box<[u8]>,
+    reply: Box<[u8]>,
+    output: Vec<u8>,
+}
+
+impl Shared {
+    /// Works at a desk, without waiting for anything. One that panics there leaves none behind.
+    fn at_desk<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
+        let desks = || self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = desks().pop();
+        let mut desk = free.unwrap_or_else(|| Desk {
+            responder: Box::new(Responder::new(self.reader.clone())),
+            input: vec![0; READ].into(),
+            reply: vec![0; usize::from(u16::MAX)].into(),
+            output: Vec::new(),
+        });
+        let done = work(&mut desk);
+        desk.output.clear();
+        desks().push(desk);
+        done
+    }
 }
 
 impl TcpServer {
@@ -74,6 +107,7 @@ impl TcpServer {
             limits,
             connections: Arc::new(Semaphore::new(limits.connections)),
             by_client: DashMap::new(),
+            desks: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         for listener in listeners {
@@ -105,7 +139,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop_rx: watch::
         };
         match accepted {
             Ok((stream, peer)) => {
-                let client = peer.ip().to_canonical();
+                let client = client_of(peer.ip());
                 if let Some(guard) = admit(&shared, client) {
                     connections.spawn(connection(stream, guard, stop_rx.clone()));
                 }
@@ -118,6 +152,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop_rx: watch::
         }
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// Who holds a connection. A machine has an IPv6 /64 to itself (RFC 6177), and each of its addresses for the asking.
+fn client_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        v4 => v4,
+    }
 }
 
 /// A connection's share of the limits; given back when it is dropped.
@@ -152,125 +194,217 @@ impl Drop for Guard {
 }
 
 async fn connection(stream: TcpStream, guard: Guard, mut stop_rx: watch::Receiver<bool>) {
-    let shared = Arc::clone(&guard.shared);
     let _ = stream.set_nodelay(true);
-    let mut connection = Connection {
-        stream,
-        responder: Responder::new(shared.reader.clone()),
-        input: Vec::new(),
-        output: Vec::new(),
-        waiting: JoinSet::new(),
-        shared: &shared,
-    };
+    let mut connection =
+        Connection { stream, input: Vec::new(), output: Vec::new(), waiting: None, shared: &guard.shared };
     if let Err(error) = connection.serve(&mut stop_rx).await {
         debug!(client = %guard.client, %error, "connection ended");
     }
 }
 
+/// Small while it is idle: no buffer has room then, and nothing is allocated beside it.
 struct Connection<'s> {
     stream: TcpStream,
-    responder: Responder,
     /// What was read and is not answered: less than one message between reads.
     input: Vec<u8>,
+    /// What the client was not ready to take.
     output: Vec<u8>,
     /// Replies that wait for the upstream: they may be overtaken (RFC 7766, section 6.2.1.1).
-    waiting: JoinSet<Vec<u8>>,
-    shared: &'s Shared,
+    waiting: Option<JoinSet<Vec<u8>>>,
+    shared: &'s Arc<Shared>,
+}
+
+/// What happened to a connection.
+#[derive(Default)]
+struct Turn {
+    /// The client will say nothing more, or is not listened to any more.
+    ended: bool,
+    wrote: bool,
+    /// There may be more to answer in what was read.
+    more: bool,
+}
+
+impl Turn {
+    const END: Self = Self { ended: true, wrote: false, more: false };
 }
 
 impl Connection<'_> {
     async fn serve(&mut self, stop_rx: &mut watch::Receiver<bool>) -> io::Result<()> {
         let idle = self.shared.limits.idle;
         let mut deadline = Instant::now() + idle;
-        let mut closed = false;
+        let (mut closed, mut more) = (false, false);
         loop {
-            if !self.output.is_empty() {
-                // A client that does not read holds no more than one read's answers.
+            let turn = if !self.output.is_empty() {
+                // A client that does not read holds no more than one turn's answers.
                 timeout(idle, self.stream.write_all(&self.output)).await??;
-                self.output.clear();
-                // An idle connection holds no answer's room.
-                self.output.shrink_to(READ);
-                deadline = Instant::now() + idle;
+                self.output = Vec::new();
                 // What had no room is answered before more is read.
-                self.answer_input();
-                if !self.output.is_empty() {
-                    continue;
-                }
-            }
-            if closed && self.waiting.is_empty() {
+                Turn { wrote: true, more: true, ended: false }
+            } else if more {
+                // One client's thousand questions are not all answered before another's first.
+                tokio::task::consume_budget().await;
+                self.shared.at_desk(|desk| self.answer_read(desk, 0))?
+            } else if closed && self.waiting.is_none() {
                 return Ok(());
-            }
-            let room = self.waiting.len() < self.shared.limits.pipelined;
-            let start = self.input.len();
-            self.input.shrink_to(start + READ);
-            self.input.resize(start + READ, 0);
-            let read = tokio::select! {
-                // A stop ends the reading; the replies that are due are still written.
-                _ = stop_rx.wait_for(|stop| *stop), if !closed => Ok(0),
-                Some(reply) = self.waiting.join_next(), if !self.waiting.is_empty() => {
-                    self.input.truncate(start);
-                    if let Ok(reply) = reply {
-                        push(&mut self.output, &reply);
-                    }
-                    self.answer_input();
-                    continue;
-                }
-                read = timeout_at(deadline, self.stream.read(&mut self.input[start..])), if room && !closed => {
-                    read.unwrap_or(Ok(0))
+            } else {
+                let reads = !closed && self.in_waiting() < self.shared.limits.pipelined;
+                tokio::select! {
+                    biased;
+                    // A stop ends the reading; the replies that are due are still written.
+                    _ = stop_rx.wait_for(|stop| *stop), if !closed => Turn::END,
+                    turn = poll_fn(|cx| self.poll_turn(cx, reads)) => turn?,
+                    () = sleep_until(deadline), if reads => Turn::END,
                 }
             };
-            let read = read.inspect_err(|_| self.input.truncate(start))?;
-            self.input.truncate(start + read);
-            if read == 0 {
-                closed = true;
-                continue;
+            closed |= turn.ended;
+            more = turn.more;
+            if turn.wrote {
+                deadline = Instant::now() + idle;
             }
-            self.answer_input();
         }
     }
 
-    /// Answers the whole messages of the input, as long as replies may wait.
-    fn answer_input(&mut self) {
-        REPLY.with_borrow_mut(|reply| {
-            let mut at = 0;
-            while self.waiting.len() < self.shared.limits.pipelined && self.output.len() < MOST_OUTPUT {
-                let Some(&[high, low]) = self.input[at..].first_chunk::<PREFIX>() else { break };
-                let length = usize::from(u16::from_be_bytes([high, low]));
-                let Some(packet) = self.input.get(at + PREFIX..at + PREFIX + length) else { break };
-                at += PREFIX + length;
-                match self.responder.respond(packet, Transport::Tcp, reply) {
-                    Reply::Send(length) => push(&mut self.output, &reply[..length]),
-                    Reply::Silence => {}
-                    Reply::Chase { length, target, rtype, limit } => {
-                        let Some(upstream) = &self.shared.upstream else {
-                            push(&mut self.output, &reply[..length]);
-                            continue;
-                        };
-                        let chase = Chase {
-                            packet: packet.into(),
-                            partial: reply[..length].into(),
-                            target,
-                            rtype,
-                            limit,
-                        };
-                        let upstream = Arc::clone(upstream);
-                        self.waiting.spawn(async move { upstream.complete(&chase).await });
-                    }
+    /// Takes the replies that waited and are there, or reads and answers. The buffer to read into is taken when there
+    /// is something to read, and given back: a future that waits for octets would hold it for as long.
+    fn poll_turn(&mut self, cx: &mut Context<'_>, reads: bool) -> Poll<io::Result<Turn>> {
+        if let Some(waiting) = &mut self.waiting {
+            let mut more = false;
+            while self.output.len() < MOST_OUTPUT
+                && let Poll::Ready(Some(reply)) = waiting.poll_join_next(cx)
+            {
+                more = true;
+                // Of one that panicked there is none.
+                push(&mut self.output, &reply.unwrap_or_default());
+            }
+            if waiting.is_empty() {
+                self.waiting = None;
+            }
+            if more {
+                return Poll::Ready(Ok(Turn { more, ..Turn::default() }));
+            }
+        }
+        if !reads {
+            return Poll::Pending;
+        }
+        let shared = self.shared;
+        shared.at_desk(|desk| {
+            let mut input = ReadBuf::new(&mut desk.input);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut input))?;
+            let fresh = input.filled().len();
+            let turn = self.answer_read(desk, fresh)?;
+            Poll::Ready(Ok(Turn { ended: fresh == 0, ..turn }))
+        })
+    }
+
+    /// Answers the whole messages of what is unanswered and of the octets that were read just now, and writes what the
+    /// client takes at once: one write for all. What is left over stays with the connection.
+    fn answer_read(&mut self, desk: &mut Desk, fresh: usize) -> io::Result<Turn> {
+        let Desk { responder, input, reply, output } = desk;
+        let fresh = &input[..fresh];
+        if self.input.is_empty() {
+            let used = self.answer(fresh, responder, reply, output);
+            keep(&mut self.input, &fresh[used..]);
+        } else {
+            keep(&mut self.input, fresh);
+            let mut input = std::mem::take(&mut self.input);
+            let used = self.answer(&input, responder, reply, output);
+            if used < input.len() {
+                input.drain(..used);
+                self.input = input;
+            }
+        }
+        let mut written = 0;
+        while written < output.len() {
+            match self.stream.try_write(&output[written..]) {
+                Ok(octets) => written += octets,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.output.extend_from_slice(&output[written..]);
+        Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
+    }
+
+    /// Answers whole messages, as long as replies may wait; gives how many octets they were.
+    fn answer(
+        &mut self,
+        input: &[u8],
+        responder: &mut Responder,
+        reply: &mut [u8],
+        output: &mut Vec<u8>,
+    ) -> usize {
+        let mut at = 0;
+        while self.in_waiting() < self.shared.limits.pipelined && output.len() < MOST_OUTPUT {
+            let Some(&[high, low]) = input[at..].first_chunk::<PREFIX>() else { break };
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            let Some(packet) = input.get(at + PREFIX..at + PREFIX + length) else { break };
+            at += PREFIX + length;
+            match responder.respond(packet, Transport::Tcp, reply) {
+                Reply::Send(length) => push(output, &reply[..length]),
+                Reply::Silence => {}
+                Reply::Chase { length, target, rtype, limit } => {
+                    let Some(upstream) = &self.shared.upstream else {
+                        push(output, &reply[..length]);
+                        continue;
+                    };
+                    let (packet, partial) = (packet.into(), reply[..length].into());
+                    let chase = Chase { packet, partial, target, rtype, limit };
+                    let upstream = Arc::clone(upstream);
+                    let waiting = self.waiting.get_or_insert_with(JoinSet::new);
+                    waiting.spawn(async move { upstream.complete(&chase).await });
                 }
             }
-            self.input.drain(..at);
-        });
+        }
+        at
+    }
+
+    /// Questions that wait for the upstream.
+    fn in_waiting(&self) -> usize {
+        self.waiting.as_ref().map_or(0, JoinSet::len)
     }
 }
 
-thread_local! {
-    /// Room for the largest reply: a thread's, for a connection's would be 64 KiB that mostly lie idle.
-    static REPLY: RefCell<Vec<u8>> = RefCell::new(vec![0; usize::from(u16::MAX)]);
+/// Adds octets to what is not answered yet, which grows by doubling, but never takes more room than it may have.
+fn keep(input: &mut Vec<u8>, fresh: &[u8]) {
+    let needed = input.len() + fresh.len();
+    if needed > input.capacity() {
+        let room = needed.max((2 * input.capacity()).min(MOST_INPUT));
+        input.reserve_exact(room - input.len());
+    }
+    input.extend_from_slice(fresh);
 }
 
 fn push(output: &mut Vec<u8>, reply: &[u8]) {
-    if let Ok(length) = u16::try_from(reply.len()) {
+    if let Some(length) = u16::try_from(reply.len()).ok().filter(|length| *length > 0) {
         output.extend(length.to_be_bytes());
         output.extend_from_slice(reply);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_a_64_of_ipv6() {
+        let of = |text: &str| client_of(text.parse().unwrap()).to_string();
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:2::"), of("2001:db8:1:2:ffff::1"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn what_is_not_answered_has_room_for_a_message_and_a_read_and_no_more() {
+        let mut input = Vec::new();
+        while input.len() + READ <= MOST_INPUT {
+            keep(&mut input, &[0; READ]);
+            assert!(input.capacity() <= MOST_INPUT, "{}", input.capacity());
+        }
+        assert!(input.len() + READ > usize::from(u16::MAX));
+        let mut small = Vec::new();
+        keep(&mut small, &[0; 20]);
+        assert_eq!(small.capacity(), 20);
     }
 }

@@ -12,10 +12,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
-use super::Upstream;
+use super::counters::{UdpCounters, UdpCounts, is_truncated};
+use super::datagram::UdpSettings;
 use super::responder::{Reply, Responder, Transport};
-use super::socket::{BATCH, Batch, Envelope};
+use super::socket::{Batch, Calls, Envelope};
 use super::upstream::Chase;
+use super::{Upstream, cores};
 use crate::zone::Reader;
 
 /// How long a thread waits for a packet before it looks whether it shall stop.
@@ -26,6 +28,7 @@ pub struct UdpServer {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     parked: Option<tokio::task::JoinHandle<()>>,
+    counters: UdpCounters,
 }
 
 /// A reply that waits for the upstream.
@@ -43,21 +46,35 @@ impl UdpServer {
     /// When a thread cannot be started.
     pub fn start(
         sockets: Vec<UdpSocket>,
+        settings: &UdpSettings,
         reader: &Reader,
         upstream: Option<Arc<Upstream>>,
     ) -> io::Result<Self> {
+        let calls = sockets.first().map_or(Calls::ALL, Calls::probe);
+        if calls != Calls::ALL {
+            warn!("no recvmmsg or sendmmsg (an old kernel, or a filter of system calls): one packet a call");
+        }
+        let sockets: Vec<_> = sockets.into_iter().map(Arc::new).collect();
+        let counters = UdpCounters::new(sockets.clone());
+        let cores = if settings.pin { cores::allowed() } else { Vec::new() };
         let stop = Arc::new(AtomicBool::new(false));
         let (parked_tx, parked) = upstream
             .map(|upstream| {
                 // As many as the upstream may have in flight: what finds no room is answered SERVFAIL.
                 let (parked_tx, parked_rx) = mpsc::channel(upstream.limits().in_flight);
-                (parked_tx, tokio::spawn(finish_parked(parked_rx, upstream)))
+                (parked_tx, tokio::spawn(finish_parked(parked_rx, upstream, counters.clone())))
             })
             .unzip();
         let threads = sockets.into_iter().enumerate().map(|(index, socket)| {
             let worker = Worker {
-                socket: Arc::new(socket),
-                responder: Responder::reserved(reader.clone(), BATCH),
+                socket,
+                batch: settings.batch,
+                calls,
+                // The threads of each address begin anew where there is one a core.
+                core: (!cores.is_empty()).then(|| cores[index % cores.len()]),
+                index,
+                counters: counters.clone(),
+                responder: Responder::reserved(reader.clone(), settings.batch),
                 reader: reader.clone(),
                 parked_tx: parked_tx.clone(),
                 stop: Arc::clone(&stop),
@@ -65,7 +82,13 @@ impl UdpServer {
             std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || worker.run())
         });
         let threads = threads.collect::<io::Result<_>>()?;
-        Ok(Self { stop, threads, parked })
+        Ok(Self { stop, threads, parked, counters })
+    }
+
+    /// What is counted, for as long as somebody wants to know.
+    #[must_use]
+    pub fn counters(&self) -> UdpCounters {
+        self.counters.clone()
     }
 
     /// Answers what has arrived, and ends.
@@ -85,6 +108,11 @@ impl UdpServer {
 
 struct Worker {
     socket: Arc<UdpSocket>,
+    batch: usize,
+    calls: Calls,
+    core: Option<usize>,
+    index: usize,
+    counters: UdpCounters,
     responder: Responder,
     reader: Reader,
     parked_tx: Option<mpsc::Sender<Box<Parked>>>,
@@ -95,14 +123,20 @@ impl Worker {
     /// A thread that panicked begins anew without the packets of that moment: the others must not wait for a
     /// restart, and a server that is mute over UDP must not look well.
     fn run(mut self) {
+        if let Some(core) = self.core
+            && let Err(error) = cores::pin_to(core)
+        {
+            warn!(%error, core, "a UDP thread cannot be pinned");
+        }
         while std::panic::catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
             error!("a UDP thread panicked, which is a defect; it goes on with the next packets");
-            self.responder = Responder::reserved(self.reader.clone(), BATCH);
+            self.responder = Responder::reserved(self.reader.clone(), self.batch);
         }
     }
 
     fn serve(&mut self) {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(self.batch, self.calls);
+        let counter = self.counters.of(self.index);
         let mut failures = 0_u32;
         let mut last = None;
         loop {
@@ -111,14 +145,22 @@ impl Worker {
                     failures = 0;
                     let mut pinned = self.responder.pin();
                     let (socket, parked_tx) = (&self.socket, self.parked_tx.as_ref());
+                    let mut counts = UdpCounts::default();
                     let mut questions = pinned.look_up(batch.packets());
                     batch.respond(|index, packet, out, envelope| {
                         let reply = questions.respond(index, packet, Transport::Udp, out);
-                        finish(reply, packet, out, envelope, socket, parked_tx)
+                        let (length, forwarded) = finish(reply, packet, out, envelope, socket, parked_tx);
+                        counts.forwarded += u64::from(forwarded);
+                        counts.truncated += u64::from(length > 0 && is_truncated(out));
+                        length
                     });
-                    let failed = batch.send(&self.socket);
-                    if failed > 0 {
-                        debug!(failed, "replies could not be sent");
+                    let sent = batch.send(&self.socket);
+                    counts.received = batch.received() as u64;
+                    (counts.answered, counts.failed) = (sent.sent as u64, sent.failed as u64);
+                    counts.silent = counts.received - counts.forwarded - counts.answered - counts.failed;
+                    counter.add(&counts);
+                    if sent.failed > 0 {
+                        debug!(failed = sent.failed, "replies could not be sent");
                     }
                     // What arrived before the stop is answered; what goes on arriving is not waited for.
                     if self.stop.load(Ordering::Acquire)
@@ -153,6 +195,7 @@ fn is_wait(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
+/// The length of the reply, and whether the upstream is asked for it.
 fn finish(
     reply: Reply,
     packet: &[u8],
@@ -160,34 +203,40 @@ fn finish(
     envelope: &Envelope,
     socket: &Arc<UdpSocket>,
     parked_tx: Option<&mpsc::Sender<Box<Parked>>>,
-) -> usize {
+) -> (usize, bool) {
     match reply {
-        Reply::Send(length) => length,
-        Reply::Silence => 0,
+        Reply::Send(length) => (length, false),
+        Reply::Silence => (0, false),
         Reply::Chase { length, target, rtype, limit } => {
             let chase = Chase { packet: packet.into(), partial: out[..length].into(), target, rtype, limit };
             let parked = Box::new(Parked { socket: Arc::clone(socket), envelope: *envelope, chase });
             // Without room the client asks again; by then there may be some.
             match parked_tx.map(|tx| tx.try_send(parked)) {
-                Some(Ok(())) => 0,
+                Some(Ok(())) => (0, true),
                 Some(Err(
                     mpsc::error::TrySendError::Full(parked) | mpsc::error::TrySendError::Closed(parked),
-                )) => super::upstream::fail(&parked.chase, out),
-                None => length,
+                )) => (super::upstream::fail(&parked.chase, out), false),
+                None => (length, false),
             }
         }
     }
 }
 
-async fn finish_parked(mut parked_rx: mpsc::Receiver<Box<Parked>>, upstream: Arc<Upstream>) {
+async fn finish_parked(
+    mut parked_rx: mpsc::Receiver<Box<Parked>>,
+    upstream: Arc<Upstream>,
+    counters: UdpCounters,
+) {
     // Dropped with this task, and so ended with it.
     let mut waiting = JoinSet::new();
     while let Some(parked) = parked_rx.recv().await {
         while waiting.try_join_next().is_some() {}
-        let upstream = Arc::clone(&upstream);
+        let (upstream, counters) = (Arc::clone(&upstream), counters.clone());
         waiting.spawn(async move {
             let mut reply = upstream.complete(&parked.chase).await;
-            if let Err(error) = parked.envelope.send(&parked.socket, &mut reply) {
+            let sent = parked.envelope.send(&parked.socket, &mut reply);
+            counters.late().add_late(sent.is_ok(), is_truncated(&reply));
+            if let Err(error) = sent {
                 debug!(%error, "a reply could not be sent");
             }
         });

@@ -173,7 +173,12 @@ impl Process {
         self.addresses[0]
     }
 
-    /// Sends `TERM`, `HUP` or `INT` to this very process.
+    /// The number of this very process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends `TERM`, `HUP` or the like to this very process.
     pub(super) fn signal(&self, name: &str) {
         // A builtin of every shell; without it the signal would take unsafe code.
         let line = format!("kill -{name} {}", self.child.id());

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use rollcall::config::{Config, Typed};
 use rollcall::run::offline;
-use rollcall::server::{Reply, Responder, Transport, UdpServer, bind};
+use rollcall::server::{Reply, Responder, Transport, UdpServer, UdpSettings, bind};
 use rollcall::wire::{Name, class, rcode, rtype};
 use rollcall::zone::Reader;
 
@@ -216,8 +216,9 @@ fn check(row: &Row, responder: &mut Responder, out: &mut [u8]) -> anyhow::Result
 
 /// Allocations of a UDP thread that answers, and how many queries it answered.
 fn whole_thread(reader: &Reader) -> anyhow::Result<(u64, u64)> {
-    let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), 1)?;
-    let server = UdpServer::start(listener.udp, reader, None)?;
+    let settings = UdpSettings::default();
+    let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), &settings)?;
+    let server = UdpServer::start(listener.udp, &settings, reader, None)?;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(listener.address)?;
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
