@@ -11,6 +11,11 @@ use rollcall::run::offline;
 use rollcall::server::{Reply, Responder, Transport};
 use rollcall_fuzz::{configuration, folder};
 
+/// Packets that are answered together.
+const TOGETHER: usize = 3;
+/// Beside the one at hand: a name that is there.
+const OTHER: &[u8] = b"\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05web-0\x05nginx\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01";
+
 /// The octets that a packet must not change the reply by: those that were in the buffer before.
 const DIRT: [u8; 2] = [0x00, 0xff];
 
@@ -31,7 +36,7 @@ impl Served {
             let text = format!("order = \"{order}\"\n{}", include_str!("../cluster.toml"));
             let offline = offline::load(&configuration(&folder, &text)).expect("the zone");
             assert!(offline.problems.is_empty(), "{:?}", offline.problems);
-            Responder::reserved(offline.reader)
+            Responder::reserved(offline.reader, TOGETHER)
         };
         let responders = ["ordinal", "rotate", "random"].map(responder);
         std::fs::remove_dir_all(&folder).expect("the folder is removed");
@@ -55,6 +60,15 @@ fuzz_target!(|packet: &[u8]| {
             assert_eq!(reply, again);
             let length = length(&reply);
             assert_eq!(first[..length], second[..length], "what was in the buffer before shows");
+            // The same among others: a batch is no more than its packets.
+            let mut pinned = ordinal.pin();
+            let packets = [OTHER, packet, OTHER];
+            let mut questions = pinned.look_up(packets.into_iter());
+            for (index, other) in packets.into_iter().enumerate() {
+                let batched = questions.respond(index, other, transport, &mut second[..room]);
+                assert!(other == OTHER || batched == reply && first[..length] == second[..length]);
+                assert!(other != OTHER || matches!(batched, Reply::Send(60..)), "{batched:?}");
+            }
             for responder in [rotate, random] {
                 let other = responder.respond(packet, transport, &mut second[..room]);
                 check(packet, transport, &other, second);

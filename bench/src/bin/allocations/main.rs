@@ -133,7 +133,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let readers = ["rotate", "ordinal", "random"].map(zone);
     let [rotate, ordinal, random] = readers;
     let readers = [rotate?, ordinal?, random?];
-    let mut responders = readers.clone().map(Responder::reserved);
+    let mut responders = readers.clone().map(|reader| Responder::reserved(reader, 1));
     let mut out = vec![0; 65535];
     for responder in &mut responders {
         for row in ROWS {
