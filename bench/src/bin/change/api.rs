@@ -8,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use kube::Client;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Request;
-use kube::{Client, Config};
+use rollcall_bench::api::connect;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -28,15 +28,6 @@ const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/bench-change/endpoint
 const UNDER_WAY: usize = 64;
 /// The other changes are sent in bunches, this far apart.
 const TICK: Duration = Duration::from_millis(10);
-
-/// A client of its own, with connections of its own.
-fn connect(kubeconfig: &Path, runtime: &Runtime) -> anyhow::Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    runtime.block_on(async {
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(Client::try_from(config)?)
-    })
-}
 
 /// The API server, for the measured changes.
 pub(super) struct Cluster {

@@ -1,0 +1,149 @@
+//! Makes `generate`'s cluster in an API server, as fast as that takes it.
+//!
+//! Requests are under way on as many connections as there are requests, namespaces before what is in them. An object
+//! goes in as `generate` prints it, less what only the API server gives (`resourceVersion`, `uid`, `creationTimestamp`,
+//! `status`); cluster IPs are named, so that none has to be found. The last line says how busy this program was: where
+//! that is far from a whole core, it is the API server that was waited for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow, ensure};
+use clap::Parser;
+use kube::Client;
+use rollcall_bench::api::connect;
+use rollcall_bench::cluster::{Cluster, Kind, Shape};
+use rollcall_bench::processor_seconds;
+use serde_json::{Map, Value};
+use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Make a made-up cluster's objects in an API server.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The API server's administrator
+    #[arg(long)]
+    kubeconfig: PathBuf,
+    /// How many endpoints there are in the end
+    #[arg(long)]
+    endpoints: usize,
+    /// How many are there already, made with the same arguments; a multiple of those of a service
+    #[arg(long, default_value_t = 0)]
+    from: usize,
+    /// How many endpoints a service has
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    per_service: u32,
+    /// What the services are
+    #[arg(long, value_enum, default_value_t = Shape::Mixed)]
+    shape: Shape,
+    /// The same seed makes the same cluster
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Requests under way at one time
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    under_way: u32,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let cluster = Cluster {
+        endpoints: arguments.endpoints,
+        per_service: arguments.per_service as usize,
+        seed: arguments.seed,
+        shape: arguments.shape,
+    };
+    ensure!(arguments.from.is_multiple_of(cluster.per_service), "--from is not a number of whole services");
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let client = connect(&arguments.kubeconfig, &runtime)?;
+    let begin = Instant::now();
+    let mut counts = BTreeMap::new();
+    runtime.block_on(async {
+        for kind in Kind::ALL {
+            let objects = cluster.objects_of(kind, arguments.from);
+            let made = create_all(&client, arguments.under_way, kind, objects).await?;
+            counts.insert(plural(kind), made);
+        }
+        anyhow::Ok(())
+    })?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let total: u32 = counts.values().sum();
+    let own = processor_seconds(std::process::id())?;
+    for (kind, count) in counts {
+        print!("{kind}={count} ");
+    }
+    println!(
+        "seconds={seconds:.1} objects_s={:.0} busy_percent={:.0}",
+        f64::from(total) / seconds,
+        own / seconds * 100.0
+    );
+    Ok(())
+}
+
+/// Makes all of them; the first refusal ends it. Gives how many.
+async fn create_all(
+    client: &Client,
+    under_way: u32,
+    kind: Kind,
+    objects: impl Iterator<Item = Value>,
+) -> anyhow::Result<u32> {
+    let slots = Arc::new(Semaphore::new(under_way as usize));
+    let failure: Arc<Mutex<Option<anyhow::Error>>> = Arc::default();
+    let failed = || failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut tasks = JoinSet::new();
+    let mut count = 0;
+    for object in objects {
+        let slot = Arc::clone(&slots).acquire_owned().await?;
+        while tasks.try_join_next().is_some() {}
+        if let Some(failure) = failed() {
+            return Err(failure);
+        }
+        let request = request(kind, object)?;
+        let (client, failure) = (client.clone(), Arc::clone(&failure));
+        tasks.spawn(async move {
+            let what = request.uri().path().to_owned();
+            if let Err(error) = client.request_text(request).await {
+                let error = anyhow!(error).context(format!("an object of {what}"));
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+            drop(slot);
+        });
+        count += 1;
+    }
+    while tasks.join_next().await.is_some() {}
+    failed().map_or(Ok(count), Err)
+}
+
+fn request(kind: Kind, mut object: Value) -> anyhow::Result<http::Request<Vec<u8>>> {
+    let metadata = object["metadata"].as_object_mut().context("an object without metadata")?;
+    for given in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
+        metadata.remove(given);
+    }
+    let namespace = metadata.get("namespace").and_then(Value::as_str).unwrap_or_default();
+    // What is known to be right is not read a second time for unknown fields.
+    let path = format!("{}?fieldValidation=Ignore", path(kind, namespace));
+    object.as_object_mut().unwrap_or(&mut Map::new()).remove("status");
+    let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
+    Ok(request.body(serde_json::to_vec(&object)?)?)
+}
+
+fn path(kind: Kind, namespace: &str) -> String {
+    let plural = plural(kind);
+    match kind {
+        Kind::Namespace => "/api/v1/namespaces".to_owned(),
+        Kind::Service => format!("/api/v1/namespaces/{namespace}/{plural}"),
+        Kind::EndpointSlice => format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/{plural}"),
+        Kind::StatefulSet => format!("/apis/apps/v1/namespaces/{namespace}/{plural}"),
+    }
+}
+
+fn plural(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Namespace => "namespaces",
+        Kind::Service => "services",
+        Kind::EndpointSlice => "endpointslices",
+        Kind::StatefulSet => "statefulsets",
+    }
+}
