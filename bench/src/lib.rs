@@ -3,6 +3,8 @@
 pub mod api;
 pub mod cluster;
 mod first_answer;
+pub mod lines;
+pub mod plot;
 
 use std::fs;
 use std::io;
