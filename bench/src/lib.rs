@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod cluster;
+pub mod datagrams;
 mod first_answer;
 pub mod lines;
 pub mod plot;
