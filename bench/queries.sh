@@ -2,18 +2,20 @@
 # Questions by mix, rollcall beside an echo server (the floor of kernel sockets), Knot, NSD, hickory-server and CoreDNS
 # on the same records: every server on core 0, the generator on core 1, in turn. Over UDP as fast as each answers, over
 # UDP at half of that for latency, and over TCP. README.md says what is what.
-# Usage: [ROUNDS=5] [DURATION=2] [ENDPOINTS=100000] [WINDOW=128] [MIXES=…] [SERVERS=…] [PARTS=…] [RESULTS=bench/results]
-#        [SMOKE=1] bench/queries.sh [path of rollcall]
+# Usage: [ROUNDS=5] [DURATION=2] [ENDPOINTS=100000] [WINDOW=128] [CONNECTIONS=8] [MIXES="ordinals cluster nxdomain resolver large"]
+#        [LATENCY_MIXES=cluster] [TCP_MIXES=cluster] [SERVERS="rollcall echo knot nsd hickory coredns"]
+#        [PARTS="udp latency tcp"] [OUT=bench/results] bench/queries.sh [path of rollcall]
+# ROLLCALL_SMOKE=1: 4,000 endpoints, one round of half a second, in two minutes; what is not there is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . bench/lib.sh
 
-smoke=${SMOKE:-${ROLLCALL_SMOKE:-}}
+smoke=${ROLLCALL_SMOKE:-}
 if [ -n "$smoke" ]; then
-  rounds=${ROUNDS:-1} duration=${DURATION:-0.5} endpoints=${ENDPOINTS:-4000} results=${RESULTS:-$work/results}
+  rounds=${ROUNDS:-1} duration=${DURATION:-0.5} endpoints=${ENDPOINTS:-4000} out=${OUT:-$work/results}
 else
-  rounds=${ROUNDS:-5} duration=${DURATION:-2} endpoints=${ENDPOINTS:-100000} results=${RESULTS:-bench/results}
+  rounds=${ROUNDS:-5} duration=${DURATION:-2} endpoints=${ENDPOINTS:-100000} out=${OUT:-bench/results}
 fi
 window=${WINDOW:-128} connections=${CONNECTIONS:-8}
 read -ra mixes <<<"${MIXES:-ordinals cluster nxdomain resolver large}"
@@ -82,8 +84,8 @@ is_in rollcall "${servers[@]}" || { say "without rollcall there is nothing to co
 cluster=$(if is_in coredns "${servers[@]}"; then echo yes; fi)
 
 # A line for each measurement.
-mkdir -p "$results/raw"
-runs=$results/raw/queries.txt
+mkdir -p "$out"
+runs=$out/queries.txt
 : >"$runs"
 
 # make_records SET: the objects in an API server where CoreDNS is measured, else a dump; the zone of both.
@@ -286,7 +288,7 @@ machine() {
   model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
   cache=$(lscpu | sed -n 's/^L3 cache: *//p')
   memory=$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
-  echo "$(nproc) cores of ${model:-an unknown processor}, L3 ${cache:-unknown}, $memory, Linux $(uname -r), $(rustc --version | cut -d' ' -f1-2)"
+  echo "$(nproc) cores of ${model:-an unknown processor}, L3 ${cache:-unknown}, $memory, Linux $(uname -r | cut -d. -f1,2), $(rustc --version | cut -d' ' -f1-2)"
 }
 versions() {
   local name
@@ -316,5 +318,5 @@ for set in small large; do
   rm -rf "$work/etcd" "$work/dump-$set"
 done
 about >"$work/about"
-"$bin/report" --about "$work/about" --table "$results/queries.md" --plot "$results/queries.svg" "$runs"
-cat "$results/queries.md"
+"$bin/report" --about "$work/about" --table "$out/queries.md" --plot "$out/queries.svg" "$runs"
+cat "$out/queries.md"
