@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::runs::{Runs, SUBJECT, Spread};
 
-/// A core is used whole from so many percent on: ticks and the start of a run take the rest.
-const WHOLE: f64 = 95.0;
+/// A core is used whole from so many percent on: ticks and waking up take the rest.
+const WHOLE: f64 = 90.0;
 
 pub(crate) fn markdown(runs: &Runs<'_>) -> String {
     let mut text = String::new();
