@@ -6,13 +6,14 @@
 #   pids[NAME]       the process of what was started
 #   addresses[NAME]  where a DNS server answers
 #   cores[NAME]      set before the start: the cores that it stays on, as taskset has them
+#   ports[NAME]      set before the start: the port of a DNS server; else it is a free one
 #   bin              (build_bench) the folder of the benchmarks' programs
 #   programs         (find_programs) the folder of etcd, kube-apiserver, kubectl, coredns
 #   kubeconfig       (start_control_plane) the administrator's
 
 work=$(mktemp -d)
 # shellcheck disable=SC2034  # addresses: for the scripts
-declare -A pids=() addresses=() cores=()
+declare -A pids=() addresses=() cores=() ports=()
 
 # Ends what was started, and nothing else: the API server last but etcd, for it ends in order only while its store is
 # there.
@@ -126,6 +127,18 @@ END
 }
 is_control_plane_ready() { [ "$("$programs/kubectl" --kubeconfig "$kubeconfig" get --raw /readyz)" = ok ]; }
 
+# write_kubeconfig FILE ADDRESS: for an API server that `replay` plays.
+write_kubeconfig() {
+  cat >"$1" <<END
+apiVersion: v1
+kind: Config
+clusters: [{name: bench, cluster: {server: "http://$2"}}]
+users: [{name: none, user: {}}]
+contexts: [{name: bench, context: {cluster: bench, user: none}}]
+current-context: bench
+END
+}
+
 # start_rollcall NAME ARGUMENT…: `$rollcall serve` on a free port, ready. Its configuration is $work/NAME.toml; one
 # that is not there yet has what the comparisons need.
 start_rollcall() {
@@ -137,7 +150,8 @@ pods = "insecure"
 # It is ended with nobody left to answer.
 lameduck = 0
 END
-  start "$name" "$rollcall" serve --config "$work/$name.toml" --listen 127.0.0.1:0 --admin 127.0.0.1:0 "$@"
+  start "$name" "$rollcall" serve --config "$work/$name.toml" --listen "127.0.0.1:${ports[$name]:-0}" \
+    --admin 127.0.0.1:0 "$@"
   wait_until "$name" grep -qx ready "$work/$name.log"
   addresses[$name]=$(sed -n 's/^listening udp+tcp //p' "$work/$name.log")
 }
@@ -168,7 +182,7 @@ END
 # shellcheck disable=SC2034  # addresses: for the scripts
 start_coredns() {
   local name=$1 port
-  port=$(free_port)
+  port=${ports[$name]:-$(free_port)}
   [ -n "${programs:-}" ] || find_programs
   write_corefile "$work/$name.Corefile" "$port" "${2:-$kubeconfig}"
   start "$name" "$programs/coredns" -conf "$work/$name.Corefile"

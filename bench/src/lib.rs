@@ -6,6 +6,7 @@ pub mod datagrams;
 mod first_answer;
 pub mod lines;
 pub mod plot;
+pub mod replay;
 
 use std::fs;
 use std::io;
