@@ -2,13 +2,15 @@
 //!
 //! Requests are under way on as many connections as there are requests, namespaces before what is in them. An object
 //! goes in as `generate` prints it, less what only the API server gives (`resourceVersion`, `uid`, `creationTimestamp`,
-//! `status`); cluster IPs are named, so that none has to be found. The last line says how busy this program was: where
-//! that is far from a whole core, it is the API server that was waited for.
+//! `status`); cluster IPs are named, so that none has to be found. What a busy API server could not finish is asked for
+//! again. The line in the end says how busy this program was: where that is far from a whole core, it is the API server
+//! that was waited for.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Parser;
@@ -16,10 +18,14 @@ use kube::Client;
 use rollcall_bench::api::connect;
 use rollcall_bench::cluster::{Cluster, Kind, Shape};
 use rollcall_bench::processor_seconds;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+/// Times that an object is asked for, and the wait before the second.
+const TRIES: u32 = 6;
+const WAIT: Duration = Duration::from_millis(200);
 
 /// Make a made-up cluster's objects in an API server.
 #[derive(Debug, Parser)]
@@ -60,10 +66,11 @@ fn main() -> anyhow::Result<()> {
     let client = connect(&arguments.kubeconfig, &runtime)?;
     let begin = Instant::now();
     let mut counts = BTreeMap::new();
+    let again = Arc::new(AtomicU32::new(0));
     runtime.block_on(async {
         for kind in Kind::ALL {
             let objects = cluster.objects_of(kind, arguments.from);
-            let made = create_all(&client, arguments.under_way, kind, objects).await?;
+            let made = create_all(&client, arguments.under_way, kind, objects, &again).await?;
             counts.insert(plural(kind), made);
         }
         anyhow::Ok(())
@@ -75,19 +82,21 @@ fn main() -> anyhow::Result<()> {
         print!("{kind}={count} ");
     }
     println!(
-        "seconds={seconds:.1} objects_s={:.0} busy_percent={:.0}",
+        "seconds={seconds:.1} objects_s={:.0} again={} busy_percent={:.0}",
         f64::from(total) / seconds,
+        again.load(Ordering::Relaxed),
         own / seconds * 100.0
     );
     Ok(())
 }
 
-/// Makes all of them; the first refusal ends it. Gives how many.
+/// Makes all of them; the first that cannot be made ends it. Gives how many.
 async fn create_all(
     client: &Client,
     under_way: u32,
     kind: Kind,
     objects: impl Iterator<Item = Value>,
+    again: &Arc<AtomicU32>,
 ) -> anyhow::Result<u32> {
     let slots = Arc::new(Semaphore::new(under_way as usize));
     let failure: Arc<Mutex<Option<anyhow::Error>>> = Arc::default();
@@ -100,12 +109,9 @@ async fn create_all(
         if let Some(failure) = failed() {
             return Err(failure);
         }
-        let request = request(kind, object)?;
-        let (client, failure) = (client.clone(), Arc::clone(&failure));
+        let (client, failure, again) = (client.clone(), Arc::clone(&failure), Arc::clone(again));
         tasks.spawn(async move {
-            let what = request.uri().path().to_owned();
-            if let Err(error) = client.request_text(request).await {
-                let error = anyhow!(error).context(format!("an object of {what}"));
+            if let Err(error) = create(&client, kind, object, &again).await {
                 failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
             drop(slot);
@@ -116,17 +122,47 @@ async fn create_all(
     failed().map_or(Ok(count), Err)
 }
 
-fn request(kind: Kind, mut object: Value) -> anyhow::Result<http::Request<Vec<u8>>> {
+async fn create(client: &Client, kind: Kind, mut object: Value, again: &AtomicU32) -> anyhow::Result<()> {
+    strip(&mut object)?;
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    // What is known to be right is not read a second time for unknown fields.
+    let path = format!("{}?fieldValidation=Ignore", path(kind, namespace));
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let request = http::Request::post(&path).header(http::header::CONTENT_TYPE, "application/json");
+        let error = match client.request_text(request.body(serde_json::to_vec(&object)?)?).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        match &error {
+            // It was made, and the answer was lost.
+            kube::Error::Api(status) if status.code == 409 && tries > 1 => return Ok(()),
+            // A request that the API server gave up, or its own store did, leaves its address behind: any other will do.
+            kube::Error::Api(status) if status.message.contains("already allocated") => {
+                for key in ["clusterIP", "clusterIPs"] {
+                    object["spec"].as_object_mut().map(|spec| spec.remove(key));
+                }
+            }
+            kube::Error::Api(status) if (400..429).contains(&status.code) => tries = TRIES,
+            _ => {}
+        }
+        if tries >= TRIES {
+            return Err(anyhow!(error).context(format!("an object of {path}")));
+        }
+        again.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(WAIT * tries).await;
+    }
+}
+
+/// Takes away what the API server gives.
+fn strip(object: &mut Value) -> anyhow::Result<()> {
     let metadata = object["metadata"].as_object_mut().context("an object without metadata")?;
     for given in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
         metadata.remove(given);
     }
-    let namespace = metadata.get("namespace").and_then(Value::as_str).unwrap_or_default();
-    // What is known to be right is not read a second time for unknown fields.
-    let path = format!("{}?fieldValidation=Ignore", path(kind, namespace));
-    object.as_object_mut().unwrap_or(&mut Map::new()).remove("status");
-    let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
-    Ok(request.body(serde_json::to_vec(&object)?)?)
+    object.as_object_mut().map(|object| object.remove("status"));
+    Ok(())
 }
 
 fn path(kind: Kind, namespace: &str) -> String {
