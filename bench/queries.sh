@@ -4,7 +4,7 @@
 # UDP at half of that for latency, and over TCP. README.md says what is what.
 # Usage: [ROUNDS=5] [DURATION=2] [ENDPOINTS=100000] [WINDOW=128] [CONNECTIONS=8] [MIXES="ordinals cluster nxdomain resolver large"]
 #        [LATENCY_MIXES=cluster] [TCP_MIXES=cluster] [SERVERS="rollcall echo knot nsd hickory coredns"]
-#        [PARTS="udp latency tcp"] [OUT=bench/results] bench/queries.sh [path of rollcall]
+#        [PARTS="udp latency tcp"] [OUT=bench/results] [NOTE=…] bench/queries.sh [path of rollcall]
 # ROLLCALL_SMOKE=1: 4,000 endpoints, one round of half a second, in two minutes; what is not there is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -255,7 +255,7 @@ measure() {
   if is_in latency "${parts[@]}" && is_in udp "${parts[@]}" && is_in "$mix" "${latency_mixes[@]}"; then
     for round in $(seq "$rounds"); do
       for name in "${servers[@]}"; do
-        ask latency "$round" "$mix" "$name" --seconds "$duration" --window 8192 --rate "$(half_rate "$mix" "$name")"
+        ask latency "$round" "$mix" "$name" --seconds "$duration" --window "$window" --rate "$(half_rate "$mix" "$name")"
       done
     done
   fi
@@ -281,12 +281,13 @@ about() {
   echo "$endpoints endpoints, in services of 10 (\`large\`: of 1,000); $rounds rounds of $duration s, in turn; every server on core 0,"
   echo "the generator on core $load_core, $window questions under way (TCP: over $connections connections); median (least–most) of the rounds,"
   echo "ratios of the same round. \`bench/queries.sh\` measured it; bench/README.md says how to read it."
+  [ -z "${NOTE:-}" ] || printf '\n**%s**\n' "$NOTE"
   [ ${#skipped[@]} -eq 0 ] || printf '\nNot there, and left out: %s.\n' "${skipped[*]}"
 }
 machine() {
   local model cache memory
   model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
-  cache=$(lscpu | sed -n 's/^L3 cache: *//p')
+  cache=$(lscpu | sed -n 's/^L3 cache: *\([^(]*[^( ]\).*/\1/p')
   memory=$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
   echo "$(nproc) cores of ${model:-an unknown processor}, L3 ${cache:-unknown}, $memory, Linux $(uname -r | cut -d. -f1,2), $(rustc --version | cut -d' ' -f1-2)"
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::runs::{FLOOR, Runs, SUBJECT, Spread};
+use crate::runs::{FLOOR, Runs, SUBJECT, Spread, called, described};
 
 const WIDTH: f64 = 760.0;
 /// Where bars begin; names stand before it.
-const LEFT: f64 = 120.0;
+const LEFT: f64 = 130.0;
 /// What the longest bar may reach; its figure stands behind it.
 const RIGHT: f64 = 640.0;
 const BAR: f64 = 14.0;
@@ -42,7 +42,7 @@ pub(crate) fn svg(runs: &Runs<'_>) -> String {
     }
     let height = y + 16.0;
     let title = "Queries answered a second over UDP, one core";
-    let note = "medians of all rounds, lines from the least to the most; echo returns each packet, and does nothing else";
+    let note = "medians of all rounds, lines from the least to the most; echo returns each packet and does nothing else";
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\">\n\
          {STYLE}<rect class=\"ground\" width=\"{WIDTH}\" height=\"{height}\"/>\n\
@@ -54,7 +54,12 @@ pub(crate) fn svg(runs: &Runs<'_>) -> String {
 /// The bars of a mix; gives where the next one begins.
 fn group(runs: &Runs<'_>, mix: &str, top: f64, most: f64, body: &mut String) -> f64 {
     // Writing to a string does not fail.
-    let _ = writeln!(body, "<text class=\"mix\" x=\"16\" y=\"{:.1}\">{mix}</text>", top + 24.0);
+    let _ = writeln!(
+        body,
+        "<text x=\"16\" y=\"{:.1}\"><tspan class=\"mix\">{mix}</tspan>  <tspan class=\"note\">{}</tspan></text>",
+        top + 24.0,
+        described(mix)
+    );
     let mut y = top + HEADING;
     for server in runs.servers("udp", mix) {
         let Some(spread) = runs.spread("udp", mix, server, "qps") else { continue };
@@ -74,11 +79,12 @@ fn bar(server: &str, Spread { median, least, most }: Spread, y: f64, greatest: f
     let (text, middle) = (y + BAR - 3.0, y + BAR / 2.0);
     let _ = writeln!(
         body,
-        "<text x=\"{:.1}\" y=\"{text:.1}\" text-anchor=\"end\">{server}</text>\
+        "<text x=\"{:.1}\" y=\"{text:.1}\" text-anchor=\"end\">{}</text>\
          <rect class=\"{class}\" x=\"{LEFT}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{BAR}\"/>\
          <line class=\"range\" x1=\"{:.1}\" y1=\"{middle:.1}\" x2=\"{:.1}\" y2=\"{middle:.1}\"/>\
          <text x=\"{:.1}\" y=\"{text:.1}\">{}</text>",
         LEFT - 8.0,
+        called(server),
         across(median) - LEFT,
         across(least),
         across(most),
@@ -101,6 +107,6 @@ mod tests {
                     tcp round=1 mix=m server=rollcall qps=900000\n";
         let svg = svg(&Runs::of(text).unwrap());
         assert!(svg.contains(">200 k</text>") && svg.contains("class=\"ours\"") && !svg.contains("900"));
-        assert!(svg.contains("width=\"520.0\""), "the greatest reaches the right side: {svg}");
+        assert!(svg.contains("width=\"510.0\""), "the greatest reaches the right side: {svg}");
     }
 }

@@ -8,6 +8,32 @@ pub(crate) const SUBJECT: &str = "rollcall";
 /// The server that does nothing.
 pub(crate) const FLOOR: &str = "echo";
 
+/// What a server is called where people read it.
+pub(crate) fn called(server: &str) -> &str {
+    match server {
+        FLOOR => "echo (floor)",
+        "knot" => "Knot",
+        "nsd" => "NSD",
+        "hickory" => "hickory-server",
+        "coredns" => "CoreDNS",
+        other => other,
+    }
+}
+
+/// What a mix asks.
+pub(crate) fn described(mix: &str) -> &'static str {
+    match mix {
+        "ordinals" => "A of pods' names",
+        "cluster" => {
+            "50 % pods' names, 15 % services, 5 % SRV, 25 % search-path misses, 5 % AAAA without data"
+        }
+        "nxdomain" => "names that are not there",
+        "resolver" => "as cluster, with cookies and mixed case",
+        "large" => "pods' names of services of 1,000, 1 % the services",
+        _ => "",
+    }
+}
+
 /// One measured line.
 pub(crate) struct Run<'t> {
     line: Line<'t>,

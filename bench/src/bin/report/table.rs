@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::runs::{Runs, SUBJECT, Spread};
+use crate::runs::{Runs, SUBJECT, Spread, called};
 
 /// A core is used whole from so many percent on: ticks and waking up take the rest.
 const WHOLE: f64 = 90.0;
@@ -39,7 +39,8 @@ fn full_load(runs: &Runs<'_>, kind: &str, mix: &str, title: &str, text: &mut Str
         };
         let _ = writeln!(
             text,
-            "| {server} | {} | {} | {} | {} | {} | {:.0} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {:.0} | {} | {} | {} |",
+            called(server),
             said(of("qps"), 0),
             said(of("server_us"), 2),
             ratio([SUBJECT, server], "qps"),
@@ -79,7 +80,8 @@ fn half_load(runs: &Runs<'_>, mix: &str, text: &mut String) {
         };
         let _ = writeln!(
             text,
-            "| {server} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} |",
+            called(server),
             of("qps", 0),
             of("p50_us", 0),
             of("p90_us", 0),
@@ -105,7 +107,7 @@ fn replies(runs: &Runs<'_>, text: &mut String) {
             let _ = writeln!(
                 text,
                 "| {mix} | {} | {:.1} | {:.1} | {:.1} | {:.2} | {:.0} |",
-                run.server,
+                called(run.server),
                 percent("noerror"),
                 percent("nxdomain"),
                 percent("truncated"),
@@ -136,10 +138,10 @@ mod tests {
                     udp round=2 mix=m server=rollcall qps=240 server_us=4 server_percent=99 lost=0\n\
                     udp round=2 mix=m server=knot qps=80 server_us=10 server_percent=99 lost=0\n";
         let table = markdown(&Runs::of(text).unwrap());
-        let row = table.lines().find(|line| line.starts_with("| knot")).unwrap();
+        let row = table.lines().find(|line| line.starts_with("| Knot")).unwrap();
         assert!(
             row.starts_with(
-                "| knot | 80 (80–100) | 8.00 (8.00–10.00) | 2.00 (2.00–3.00) | 2.00 (2.00–2.50) |"
+                "| Knot | 80 (80–100) | 8.00 (8.00–10.00) | 2.00 (2.00–3.00) | 2.00 (2.00–2.50) |"
             )
         );
         assert!(row.ends_with("| server |"), "{row}");
