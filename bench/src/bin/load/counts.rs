@@ -108,7 +108,9 @@ impl fmt::Display for Measured {
             counts.wrong,
             counts.closed,
         )?;
-        for (key, part) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("most", 1.0)] {
+        for (key, part) in
+            [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("most", 1.0)]
+        {
             write!(f, " {key}_us={:.1}", counts.latency.quantile(part) as f64 / 1e3)?;
         }
         write!(f, " busy_percent={:.0}", self.own / self.seconds * 100.0)?;
