@@ -10,6 +10,7 @@
 #   bin              (build_bench) the folder of the benchmarks' programs
 #   programs         (find_programs) the folder of etcd, kube-apiserver, kubectl, coredns
 #   kubeconfig       (start_control_plane) the administrator's
+#   etcd             (start_control_plane) where its store answers
 
 work=$(mktemp -d)
 # shellcheck disable=SC2034  # addresses: for the scripts
@@ -94,9 +95,11 @@ find_programs() { programs=${ROLLCALL_CLUSTER_BIN:-$(tests/cluster/build.sh)}; }
 
 # etcd and an API server, without controllers: what a benchmark makes is all there is. Nothing waits for a disk, and
 # no request for a share of the API server: 100,000 services with slices and StatefulSets are to be made quickly.
+# shellcheck disable=SC2034  # etcd: for the scripts
 start_control_plane() {
   local clients peers secure
-  clients=http://127.0.0.1:$(free_port) peers=http://127.0.0.1:$(free_port) secure=$(free_port)
+  etcd=127.0.0.1:$(free_port)
+  clients=http://$etcd peers=http://127.0.0.1:$(free_port) secure=$(free_port)
   find_programs
   start etcd "$programs/etcd" --data-dir "$work/etcd" --unsafe-no-fsync --log-level warn \
     --quota-backend-bytes=$((8 << 30)) --snapshot-count=100000 \

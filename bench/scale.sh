@@ -37,6 +37,14 @@ measure() {
   figure "$line"
 }
 
+# is_told NAME: whether the API server's cache has the slices behind a pod's name.
+is_told() {
+  local service namespace
+  IFS=. read -r _ service namespace _ <<<"$1"
+  "$programs/kubectl" --kubeconfig "$kubeconfig" get --raw \
+    "/apis/discovery.k8s.io/v1/namespaces/$namespace/endpointslices?resourceVersion=0" | grep -q "\"$service-"
+}
+
 # CoreDNS took 2.4 KiB an endpoint beside 20 MiB, at its start half as much again; the API server needs its own.
 is_room_for_coredns() { [ $(($(awk '/^MemAvailable/ {print $2}' /proc/meminfo))) -gt $(($1 * 4 + (1 << 20))) ]; }
 
@@ -50,8 +58,12 @@ lameduck = 0
 END
   populated=0 coredns_left_out=
   for size in "${sizes[@]}"; do
-    say "$size endpoints: $("$bin/populate" --kubeconfig "$kubeconfig" --endpoints "$size" --from "$populated")"
+    say "$size endpoints: $("$bin/populate" --etcd "$etcd" --endpoints "$size" --from "$populated")"
     populated=$size
+    read -r name _ <<<"$("$bin/generate" --endpoints "$size" --question)"
+    patience=$bound wait_until kube-apiserver is_told "$name"
+    # What it has yet to tidy up is not to slow the first start.
+    sleep "$settle"
     runs=$rounds
     [ "$size" -le 500000 ] || runs=$large_rounds
     for _ in $(seq "$runs"); do

@@ -8,14 +8,15 @@
 #   free:  its UDP thread on core 0, its other threads where the kernel puts them, beside the generator.
 #
 # Usage: [CHANGES=1000] [RATE=20000] [ROUNDS=5] [DURATION=10] [ENDPOINTS=10000] [PLACEMENTS="core0 free"]
-#        bench/writer.sh [path of rollcall]; ROLLCALL_SMOKE=1: two rounds of 5 s, core0 only.
+#        [OUT=bench/results] bench/writer.sh [path of rollcall]; ROLLCALL_SMOKE=1: two rounds of 5 s, core0 only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . bench/lib.sh
 require_rollcall "${1:-target/release/rollcall}"
-if [ -n "${ROLLCALL_SMOKE:-}" ]; then : "${ROUNDS:=2}" "${DURATION:=5}" "${PLACEMENTS:=core0}"; fi
+if [ -n "${ROLLCALL_SMOKE:-}" ]; then : "${ROUNDS:=2}" "${DURATION:=5}" "${PLACEMENTS:=core0}" "${OUT:=$work/results}"; fi
 changes=${CHANGES:-1000} rate=${RATE:-20000} rounds=${ROUNDS:-5} duration=${DURATION:-10} endpoints=${ENDPOINTS:-10000}
+out=${OUT:-bench/results}
 read -ra placements <<<"${PLACEMENTS:-core0 free}"
 [ "$(nproc)" -gt 1 ] || { say "two cores are needed: one for the server, one for the generator"; exit 1; }
 build_bench
@@ -65,6 +66,12 @@ for placement in "${placements[@]}"; do
   stop rollcall
 done
 
+mkdir -p "$out"
+cp "$work/figures" "$out/writer.txt"
+echo "# Readers beside a writer
+
+$(date -u +%F). $("$rollcall" --version), $(nproc) cores, Linux $(uname -r | cut -d. -f1,2). Made by \`bench/writer.sh\`: $endpoints \
+endpoints in services of 10, $rate questions a second, phases of $duration s in turn; median (least–most)." >"$work/heading"
 awk '
 function field(key, i, pair) { for (i = 2; i <= NF; i++) { split($i, pair, "="); if (pair[1] == key) return pair[2] } }
 function middle(n, i, j, v) { for (i = 2; i <= n; i++) { v = list[i]; for (j = i - 1; j > 0 && list[j] > v; j--) list[j + 1] = list[j]; list[j + 1] = v } return list[int((n + 1) / 2)] }
@@ -88,5 +95,8 @@ END {
     printf "| %s | **changing / quiet**, round by round | | | %s | %s | %s | %s | %s | | |\n", place, said(place, "ratio", "p50_us", "%.2f"), said(place, "ratio", "p99_us", "%.2f"), said(place, "ratio", "p99.9_us", "%.2f"), said(place, "ratio", "p99.99_us", "%.2f"), said(place, "ratio", "most_us", "%.2f")
   }
   if (bad) print "\nnot every reply was right"
+  if (count) print "\ngoal: p99.99 while services change at most twice that of quiet phases"
   exit bad
-}' "$work/figures"
+}' "$work/figures" >"$work/table" || result=$?
+cat "$work/heading" "$work/table" | tee "$out/writer.md"
+exit "${result:-0}"
