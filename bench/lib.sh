@@ -126,7 +126,7 @@ users: [{name: admin, user: {token: admin-of-a-benchmark}}]
 contexts: [{name: bench, context: {cluster: bench, user: admin}}]
 current-context: bench
 END
-  wait_until kube-apiserver is_control_plane_ready
+  patience=180 wait_until kube-apiserver is_control_plane_ready
 }
 is_control_plane_ready() { [ "$("$programs/kubectl" --kubeconfig "$kubeconfig" get --raw /readyz)" = ok ]; }
 
