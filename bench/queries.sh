@@ -54,13 +54,14 @@ for name in "${servers[@]}"; do cores[$name]=0; done
 
 # Debian's programs, which are not always in the path of who is not root.
 PATH=$PATH:/usr/sbin:/sbin
-# has SERVER: whether it is there, or could be installed. The short form takes what is there.
+# has SERVER: whether it is there, or could be installed. The short form takes what is there. No other is known.
 has() {
   case $1 in
     knot) installed knotd knot ;;
     nsd) installed nsd nsd ;;
     coredns) [ -z "$smoke" ] || built_before ;;
-    *) true ;;
+    rollcall | echo | hickory) true ;;
+    *) false ;;
   esac
 }
 installed() {
@@ -278,7 +279,7 @@ about() {
   echo "$(date -u +%Y-%m-%d). $(machine)."
   echo "$(versions | paste -sd';' | sed 's/;/; /g')."
   echo
-  echo "$endpoints endpoints, in services of 10 (\`large\`: of 1,000); $rounds rounds of $duration s, in turn; every server on core 0,"
+  echo "$endpoints endpoints, in services of 10 (\`large\`: of 1,000); rounds of $duration s, $rounds in turn; every server on core 0,"
   echo "the generator on core $load_core, $window questions under way (TCP: over $connections connections); median (least–most) of the rounds,"
   echo "ratios of the same round. \`bench/queries.sh\` measured it; bench/README.md says how to read it."
   [ -z "${NOTE:-}" ] || printf '\n**%s**\n' "$NOTE"

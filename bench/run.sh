@@ -37,7 +37,7 @@ script() {
 piece() {
   case $1 in
     queries | scale | writer) script "$1" ;;
-    start) script start into start.md env ${smoke:+RUNS=1} ;;
+    start) script start into start.md env ${smoke:+RUNS=1 ENDPOINTS=20000} ;;
     change) script change into change.md env ${smoke:+ROUNDS=1 CHANGES=60} ;;
     allocations | micro) "$1" ;;
     *) echo "no such benchmark: $1" >&2; return 1 ;;
