@@ -4,7 +4,8 @@
 # UDP at half of that for latency, and over TCP. README.md says what is what.
 # Usage: [ROUNDS=5] [DURATION=2] [ENDPOINTS=100000] [WINDOW=128] [CONNECTIONS=8] [MIXES="ordinals cluster nxdomain resolver large"]
 #        [LATENCY_MIXES=cluster] [TCP_MIXES=cluster] [SERVERS="rollcall echo knot nsd hickory coredns"]
-#        [PARTS="udp latency tcp"] [OUT=bench/results] [NOTE=…] bench/queries.sh [path of rollcall]
+#        [PARTS="udp latency tcp"] [OUT=bench/results] [NOTE=…] [OTHER=…] bench/queries.sh [path of rollcall]
+# OTHER is another build of rollcall, to be measured beside.
 # ROLLCALL_SMOKE=1: 4,000 endpoints, one round of half a second, in two minutes; what is not there is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +21,7 @@ fi
 window=${WINDOW:-128} connections=${CONNECTIONS:-8}
 read -ra mixes <<<"${MIXES:-ordinals cluster nxdomain resolver large}"
 read -ra servers <<<"${SERVERS:-rollcall echo knot nsd hickory coredns}"
+[ -z "${OTHER:-}" ] || servers+=(other)
 read -ra parts <<<"${PARTS:-udp latency tcp}"
 read -ra latency_mixes <<<"${LATENCY_MIXES:-cluster}"
 read -ra tcp_mixes <<<"${TCP_MIXES:-cluster}"
@@ -61,6 +63,7 @@ has() {
     nsd) installed nsd nsd ;;
     coredns) [ -z "$smoke" ] || built_before ;;
     rollcall | echo | hickory) true ;;
+    other) [ -x "${OTHER:-}" ] ;;
     *) false ;;
   esac
 }
@@ -117,8 +120,12 @@ answers() {
 start_server() {
   case $1 in
     rollcall)
-      printf 'pods = "insecure"\n[limits]\nlameduck = 0\nudp_threads = 1\n' >"$work/rollcall.toml"
+      write_rollcall rollcall
       start_rollcall rollcall "${source[@]}"
+      ;;
+    other)
+      write_rollcall other
+      rollcall=$OTHER start_rollcall other "${source[@]}"
       ;;
     # For one core; kubeadm's configuration else.
     coredns) GOMAXPROCS=1 start_coredns coredns ;;
@@ -151,6 +158,8 @@ on_free_port() {
   done
   return 1
 }
+
+write_rollcall() { printf 'pods = "insecure"\n[limits]\nlameduck = 0\nudp_threads = 1\n' >"$work/$1.toml"; }
 
 write_knot() {
   cat >"$work/knot.conf" <<END

@@ -12,6 +12,7 @@ pub(crate) const FLOOR: &str = "echo";
 pub(crate) fn called(server: &str) -> &str {
     match server {
         FLOOR => "echo (floor)",
+        "other" => "other build",
         "knot" => "Knot",
         "nsd" => "NSD",
         "hickory" => "hickory-server",
