@@ -1,7 +1,17 @@
-//! What the benchmarks share: seeded numbers, and the processor time of a process.
+//! What the benchmarks share: seeded numbers, a made-up cluster, a first answer, the processor time of a process.
+
+pub mod api;
+pub mod cluster;
+pub mod datagrams;
+mod first_answer;
+pub mod lines;
+pub mod plot;
+pub mod replay;
 
 use std::fs;
 use std::io;
+
+pub use first_answer::first_answer;
 
 /// A seeded sequence (SplitMix64): the same input gives the same dump and the same questions everywhere.
 #[derive(Debug, Clone)]

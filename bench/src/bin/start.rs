@@ -2,7 +2,7 @@
 //! memory that it takes then. Ends only the processes that it started.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -10,11 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
-use rollcall::wire::{Name, rtype};
-use rollcall_bench::{median_and_range, status_kib};
+use rollcall_bench::{first_answer, median_and_range, status_kib};
 
-/// How often the name is asked for while it is not there.
-const BETWEEN: Duration = Duration::from_millis(2);
 /// Between the first answer and the look at the memory: what was only for the load is given back by then.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -126,7 +123,10 @@ fn start(arguments: &Arguments) -> anyhow::Result<Figures> {
     let address: SocketAddr = address.parse().context("the address that it listens on")?;
     // It is asked all the while: the first right answer is not to wait for the word.
     let asked = arguments.question.clone().map(|question| {
-        std::thread::spawn(move || first_answer(address, &question[0], &question[1], latest))
+        std::thread::spawn(move || {
+            let wanted: Ipv4Addr = question[1].parse().context("the address of the question")?;
+            first_answer(address, &question[0], wanted, latest, || false)
+        })
     });
     let (ready, _) = wait_for(&line_rx, "ready", latest)?;
     let answered = match asked.map(std::thread::JoinHandle::join) {
@@ -161,29 +161,4 @@ fn wait_for(
             Err(RecvTimeoutError::Disconnected) => bail!("the server ended before `{beginning}`"),
         }
     }
-}
-
-fn first_answer(server: SocketAddr, name: &str, address: &str, latest: Instant) -> anyhow::Result<Instant> {
-    let address: Ipv4Addr = address.parse().context("the address of the question")?;
-    let mut packet = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    packet.extend(Name::from_text(name)?.as_wire());
-    packet.extend(rtype::A.to_be_bytes());
-    packet.extend([0, 1]);
-    let socket = UdpSocket::bind((IpAddr::from(Ipv4Addr::LOCALHOST), 0))?;
-    socket.connect(server)?;
-    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-    let mut reply = [0; 512];
-    while Instant::now() < latest {
-        socket.send(&packet)?;
-        // One that is lost is asked again.
-        let length = socket.recv(&mut reply).unwrap_or(0);
-        let reply = &reply[..length];
-        let is_right =
-            length > 12 && reply[3] & 15 == 0 && reply[7] == 1 && reply.ends_with(&address.octets());
-        if is_right {
-            return Ok(Instant::now());
-        }
-        std::thread::sleep(BETWEEN);
-    }
-    bail!("{name} was not answered with {address} in time")
 }

@@ -8,19 +8,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use kube::Client;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Request;
-use kube::{Client, Config};
+use rollcall_bench::api::connect;
+use rollcall_bench::replay;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
-/// What is asked for: the host name of the endpoint that changes.
-pub(super) const PROBE_NAME: &str = "probe-0.probe.bench-change.svc.cluster.local";
-/// Its first address.
-pub(super) const PROBE_FIRST: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 0);
 const NAMESPACE: &str = "bench-change";
 const SERVICES: &str = "/api/v1/namespaces/bench-change/services";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/bench-change/endpointslices";
@@ -28,15 +25,6 @@ const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/bench-change/endpoint
 const UNDER_WAY: usize = 64;
 /// The other changes are sent in bunches, this far apart.
 const TICK: Duration = Duration::from_millis(10);
-
-/// A client of its own, with connections of its own.
-fn connect(kubeconfig: &Path, runtime: &Runtime) -> anyhow::Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    runtime.block_on(async {
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(Client::try_from(config)?)
-    })
-}
 
 /// The API server, for the measured changes.
 pub(super) struct Cluster {
@@ -53,7 +41,7 @@ impl Cluster {
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
         runtime.block_on(async {
             create(&client, "/api/v1/namespaces", &namespace).await?;
-            let probe = vec![endpoint("probe-0", PROBE_FIRST)];
+            let probe = vec![endpoint("probe-0", replay::address(0))];
             create(&client, SERVICES, &service("probe")).await?;
             create(&client, SLICES, &slice("probe", &probe)).await?;
             for index in 0..services {
@@ -66,12 +54,13 @@ impl Cluster {
         Ok(Self { runtime, client, slices: Request::new(SLICES) })
     }
 
-    /// Gives the probe another address; returns when the API server has acknowledged it.
-    pub(super) fn change_probe(&self, address: Ipv4Addr) -> anyhow::Result<()> {
+    /// Gives the probe another address; when that was sent, and when the API server had acknowledged it.
+    pub(super) fn change_probe(&self, address: Ipv4Addr) -> anyhow::Result<(Instant, Instant)> {
+        let sent = Instant::now();
         let patch = Patch::Merge(json!({ "endpoints": [endpoint("probe-0", address)] }));
         let request = self.slices.patch("probe", &PatchParams::default(), &patch)?;
         self.runtime.block_on(self.client.request_text(request)).context("the change of the probe")?;
-        Ok(())
+        Ok((sent, Instant::now()))
     }
 }
 

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rollcall::wire::{Name, rtype};
-
-use super::api::PROBE_NAME;
+use rollcall_bench::replay::PROBE_NAME;
 
 /// From one question to the next, unless its answer takes longer: how exact the figures are. Without a pause
 /// two threads that ask would take what the servers need.

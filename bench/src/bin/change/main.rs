@@ -9,6 +9,9 @@
 //! The API server tells its watchers and the one who asked for the change at about the same time, so an
 //! answer may come before the acknowledgement, and a ratio of such times says nothing: ratios are of the time
 //! from the sending.
+//!
+//! With `--replay` this program plays the API server itself, from memory: times are from the moment that the change was
+//! written to the servers' watches, and other changes come at the rate that was wanted.
 
 mod api;
 mod asking;
@@ -21,6 +24,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
+use rollcall_bench::cluster::{Cluster as MadeUp, Shape};
+use rollcall_bench::replay::{self, Changes, Replay};
 use rollcall_bench::{Random, median_and_range};
 
 use api::{Cluster, OtherChanges};
@@ -28,13 +33,18 @@ use asking::{Job, Seen};
 
 /// Between two changes, at least and at most, so that no clock of the servers keeps step with them.
 const BETWEEN: (u64, u64) = (5, 25);
+/// For the servers to come, and to know the cluster.
+const START: Duration = Duration::from_secs(120);
 
 /// Measure how long changes take to be answered, and print a table.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The API server's administrator; its objects are made in a namespace of their own
-    #[arg(long)]
-    kubeconfig: PathBuf,
+    #[arg(long, required_unless_present = "replay")]
+    kubeconfig: Option<PathBuf>,
+    /// Play the API server, here, and wait for the servers to come
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "kubeconfig")]
+    replay: Option<SocketAddr>,
     /// The servers, the first one is what the others are compared with
     #[arg(long = "server", value_name = "NAME=ADDRESS", value_parser = server, required = true)]
     servers: Vec<(String, SocketAddr)>,
@@ -88,8 +98,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.rounds > 0 && arguments.changes > 0, "there is nothing to measure");
     ensure!(arguments.services > 0, "the other changes need a service");
-    let cluster = Cluster::prepare(&arguments.kubeconfig, arguments.services)?;
-    let mut probe = Probe::start(&arguments, cluster)?;
+    let mut probe = Probe::start(&arguments, Api::prepare(&arguments)?)?;
     let mut turns = Vec::new();
     for _ in 0..arguments.rounds {
         for &rate in &arguments.rates {
@@ -100,9 +109,62 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Who tells the servers of changes.
+enum Api {
+    /// An API server.
+    Real(Cluster, PathBuf),
+    /// This program.
+    Played(Replay),
+}
+
+/// The changes that go on beside.
+enum Others {
+    Real(OtherChanges),
+    Played(Changes),
+}
+
+impl Api {
+    fn prepare(arguments: &Arguments) -> anyhow::Result<Self> {
+        if let Some(listen) = arguments.replay {
+            let endpoints = arguments.services * 10;
+            let cluster = MadeUp { endpoints, per_service: 10, seed: 1, shape: Shape::Headless };
+            return Ok(Self::Played(Replay::start(listen, &cluster)?));
+        }
+        let kubeconfig = arguments.kubeconfig.clone().context("give --kubeconfig or --replay")?;
+        Ok(Self::Real(Cluster::prepare(&kubeconfig, arguments.services)?, kubeconfig))
+    }
+
+    /// Gives the probe another address; the moment that times are counted from, and that of the acknowledgement.
+    fn change_probe(&self, change: u32) -> anyhow::Result<(Instant, Instant)> {
+        match self {
+            Self::Real(cluster, _) => cluster.change_probe(replay::address(change)),
+            Self::Played(replay) => {
+                let (begin, _) = replay.change_probe(change);
+                Ok((begin, begin))
+            }
+        }
+    }
+
+    fn start_others(&self, services: usize, rate: u32) -> anyhow::Result<Others> {
+        Ok(match self {
+            Self::Real(_, kubeconfig) => Others::Real(OtherChanges::start(kubeconfig, services, rate)?),
+            Self::Played(replay) => Others::Played(Changes::start(replay, rate)),
+        })
+    }
+}
+
+impl Others {
+    fn stop(self) -> anyhow::Result<f64> {
+        match self {
+            Self::Real(changes) => changes.stop(),
+            Self::Played(changes) => Ok(changes.stop()),
+        }
+    }
+}
+
 /// The changed endpoint, and a thread for each server that asks for it.
 struct Probe {
-    cluster: Cluster,
+    api: Api,
     bound: Duration,
     random: Random,
     changes: u32,
@@ -111,7 +173,7 @@ struct Probe {
 }
 
 impl Probe {
-    fn start(arguments: &Arguments, cluster: Cluster) -> anyhow::Result<Self> {
+    fn start(arguments: &Arguments, api: Api) -> anyhow::Result<Self> {
         let mut askers = Vec::new();
         for (name, address) in arguments.servers.clone() {
             let (job_tx, job_rx) = channel();
@@ -121,11 +183,11 @@ impl Probe {
             askers.push((job_tx, seen_rx));
         }
         let bound = Duration::from_secs(arguments.bound);
-        let address = api::PROBE_FIRST;
-        let probe = Self { cluster, bound, random: Random::new(1, 0), changes: 0, address, askers };
+        let address = replay::address(0);
+        let probe = Self { api, bound, random: Random::new(1, 0), changes: 0, address, askers };
         // Both servers know the service before anything is measured: nothing else than its address is an
         // answer then.
-        probe.ask(Job { previous: None, wanted: address, latest: Instant::now() + probe.bound })?;
+        probe.ask(Job { previous: None, wanted: address, latest: Instant::now() + START })?;
         probe.seen()?;
         Ok(probe)
     }
@@ -135,12 +197,11 @@ impl Probe {
         let pause = BETWEEN.0 + self.random.number() % (BETWEEN.1 - BETWEEN.0);
         thread::sleep(Duration::from_millis(pause));
         self.changes += 1;
-        let wanted = Ipv4Addr::from(u32::from(api::PROBE_FIRST) + self.changes);
+        let wanted = replay::address(self.changes);
         let previous = Some(std::mem::replace(&mut self.address, wanted));
         self.ask(Job { previous, wanted, latest: Instant::now() + self.bound })?;
-        let sent = Instant::now();
-        self.cluster.change_probe(wanted)?;
-        let acknowledgement = sent.elapsed().as_secs_f64() * 1000.0;
+        let (sent, acknowledged) = self.api.change_probe(self.changes)?;
+        let acknowledgement = acknowledged.duration_since(sent).as_secs_f64() * 1000.0;
         let latency = |seen: Seen| {
             let sent = seen.at.duration_since(sent).as_secs_f64() * 1000.0;
             Latency { acknowledged: sent - acknowledgement, sent }
@@ -158,7 +219,7 @@ impl Probe {
 }
 
 fn turn(arguments: &Arguments, rate: u32, probe: &mut Probe) -> anyhow::Result<Turn> {
-    let others = OtherChanges::start(&arguments.kubeconfig, arguments.services, rate)?;
+    let others = probe.api.start_others(arguments.services, rate)?;
     let mut latencies = vec![Vec::new(); arguments.servers.len()];
     // One that is not counted: whatever the turn before left has been answered then.
     probe.change()?;
@@ -175,10 +236,11 @@ fn turn(arguments: &Arguments, rate: u32, probe: &mut Probe) -> anyhow::Result<T
 }
 
 fn report(arguments: &Arguments, turns: &[Turn]) {
-    println!(
-        "| other changes/s | reached | | changes | p50 | p90 | p99 | most | before it | from sending: p50 | p99 |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    let is_played = arguments.replay.is_some();
+    let (more, rule) =
+        if is_played { ("", "") } else { (" before it | from sending: p50 | p99 |", "---|---|---|") };
+    println!("| other changes/s | reached | | changes | p50 | p90 | p99 | most |{more}");
+    println!("|---|---|---|---|---|---|---|---|{rule}");
     let mut ratios = Vec::new();
     for &rate in &arguments.rates {
         let turns: Vec<&Turn> = turns.iter().filter(|turn| turn.rate == rate).collect();
@@ -187,17 +249,20 @@ fn report(arguments: &Arguments, turns: &[Turn]) {
             let all: Vec<Latency> = turns.iter().flat_map(|turn| turn.latencies[index].clone()).collect();
             let acknowledged = |percent| percentile(all.iter().map(|latency| latency.acknowledged), percent);
             let sent = |percent| percentile(all.iter().map(|latency| latency.sent), percent);
-            println!(
-                "| {rate} | {reached:.0} | {name} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {:.2} | {:.2} |",
+            print!(
+                "| {rate}{} | {reached:.0} | {name} | {} | {:.2} | {:.2} | {:.2} | {:.2} |",
+                if is_played { ", replayed" } else { "" },
                 all.len(),
                 acknowledged(50),
                 acknowledged(90),
                 acknowledged(99),
                 acknowledged(100),
-                all.iter().filter(|latency| latency.acknowledged < 0.0).count(),
-                sent(50),
-                sent(99),
             );
+            if !is_played {
+                let before = all.iter().filter(|latency| latency.acknowledged < 0.0).count();
+                print!(" {before} | {:.2} | {:.2} |", sent(50), sent(99));
+            }
+            println!();
             if index > 0 {
                 // Of one turn, where both had the same changes and the machine was as busy for both.
                 let ratio = |percent| {
@@ -213,10 +278,13 @@ fn report(arguments: &Arguments, turns: &[Turn]) {
             }
         }
     }
-    println!("\nMilliseconds from the acknowledgement of a change to its first right answer.");
+    let since =
+        if is_played { "moment that it was written to the watches" } else { "acknowledgement of a change" };
+    println!("\nMilliseconds from the {since} to its first right answer.");
     if !ratios.is_empty() {
         println!(
-            "\n| other changes/s | ratio of the times from sending, turn by turn | p50 | p99 |\n|---|---|---|---|"
+            "\n| other changes/s | ratio of the times{}, turn by turn | p50 | p99 |\n|---|---|---|---|",
+            if is_played { "" } else { " from sending" }
         );
         println!("{}", ratios.join("\n"));
     }

@@ -4,7 +4,6 @@
 //! of a Deployment. Slices hold up to 100 endpoints, as the EndpointSlice controller makes them. The same
 //! arguments print the same octets everywhere.
 
-mod cluster;
 mod yaml;
 
 use std::io::{self, BufWriter, Write};
@@ -12,7 +11,7 @@ use std::io::{self, BufWriter, Write};
 use clap::{Parser, ValueEnum};
 use serde_json::Value;
 
-use cluster::Cluster;
+use rollcall_bench::cluster::{Cluster, Shape};
 
 /// Print one dump of a made-up cluster.
 #[derive(Debug, Parser)]
@@ -26,12 +25,18 @@ struct Arguments {
     /// How the dump is written
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
+    /// What the services are
+    #[arg(long, value_enum, default_value_t = Shape::Mixed)]
+    shape: Shape,
     /// The same seed makes the same cluster
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Print `NAME ADDRESS` of the last ready pod of a StatefulSet instead of the dump
     #[arg(long)]
     question: bool,
+    /// Print so many questions for `load` instead of the dump: names of ready pods of StatefulSets, by chance
+    #[arg(long, conflicts_with = "question", value_name = "COUNT")]
+    questions: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,12 +51,15 @@ fn main() -> io::Result<()> {
         endpoints: arguments.endpoints,
         per_service: arguments.per_service as usize,
         seed: arguments.seed,
+        shape: arguments.shape,
     };
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     if arguments.question {
         if let Some((name, address)) = cluster.question() {
             writeln!(out, "{name} {address}")?;
         }
+    } else if let Some(count) = arguments.questions {
+        cluster.names(count).try_for_each(|name| writeln!(out, "{name} A"))?;
     } else {
         match arguments.format {
             Format::Json => json(&cluster, &mut out)?,
@@ -65,13 +73,13 @@ fn main() -> io::Result<()> {
 fn json(cluster: &Cluster, out: &mut impl Write) -> io::Result<()> {
     write!(out, "{{\n    \"apiVersion\": \"v1\",\n    \"items\": [")?;
     let mut first = true;
-    cluster.objects(&mut |object: &Value| {
+    cluster.objects().try_for_each(|object: Value| {
         out.write_all(if first { b"\n" } else { b",\n" })?;
         first = false;
         let mut text = Vec::new();
         let indented = serde_json::ser::PrettyFormatter::with_indent(b"    ");
         serde::Serialize::serialize(
-            object,
+            &object,
             &mut serde_json::Serializer::with_formatter(&mut text, indented),
         )?;
         let mut lines = text.split(|octet| *octet == b'\n');
@@ -97,9 +105,9 @@ fn yaml(cluster: &Cluster, out: &mut impl Write) -> io::Result<()> {
     } else {
         writeln!(out, "apiVersion: v1\nitems:")?;
     }
-    cluster.objects(&mut |object: &Value| {
+    cluster.objects().try_for_each(|object: Value| {
         text.clear();
-        yaml::item(object, &mut text);
+        yaml::item(&object, &mut text);
         out.write_all(text.as_bytes())
     })?;
     writeln!(out, "kind: List\nmetadata:\n  resourceVersion: \"\"")

@@ -7,16 +7,13 @@ pub(crate) struct Histogram {
     total: u64,
 }
 
-impl Histogram {
-    pub(crate) fn new() -> Self {
+impl Default for Histogram {
+    fn default() -> Self {
         Self { counts: vec![0; (64 << STEPS) as usize], total: 0 }
     }
+}
 
-    pub(crate) fn clear(&mut self) {
-        self.counts.fill(0);
-        self.total = 0;
-    }
-
+impl Histogram {
     pub(crate) fn add(&mut self, nanoseconds: u64, times: u64) {
         self.counts[place(nanoseconds)] += times;
         self.total += times;
@@ -63,7 +60,7 @@ mod tests {
 
     #[test]
     fn quantiles() {
-        let mut histogram = Histogram::new();
+        let mut histogram = Histogram::default();
         (1..=100).for_each(|n| histogram.add(n, 1));
         assert_eq!((histogram.quantile(0.5), histogram.quantile(0.99)), (50, 99));
     }

@@ -1,14 +1,18 @@
-//! Asks a DNS server over UDP as fast as it answers, from one core, and prints what came back.
+//! Asks a DNS server as fast as it answers, or at a rate, from one core, and prints what came back.
 //!
 //! A window of questions is under way at all times: a reply makes room for the next one. So the server decides
 //! the rate and nothing is lost unless it loses it. 32 packets go in and out with a system call, on connected
 //! sockets, from packets encoded before the clock runs: `busy` tells how much of its own core the generator used,
 //! and where that is near 100 % it is the generator that was measured.
 
+mod counts;
 mod histogram;
+mod mix;
+mod pace;
 mod questions;
-mod run;
-mod socket;
+mod tcp;
+mod udp;
+mod window;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,10 +23,11 @@ use clap::Parser;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use questions::Questions;
-use run::{Bound, Load};
+use counts::Measured;
+use pace::Bound;
+use questions::{Form, Questions};
 
-/// Ask a DNS server over UDP as fast as it answers.
+/// Ask a DNS server as fast as it answers, or at a rate.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Whom to ask
@@ -34,7 +39,8 @@ struct Arguments {
     /// Questions made from what `rollcall records` printed; --mix says which
     #[arg(long, required_unless_present = "questions")]
     records: Option<PathBuf>,
-    /// The share of each kind, in any unit: host, service (A), srv (of a port), aaaa (no data), missing (NXDOMAIN)
+    /// The share of each kind, in any unit: host, service (A), srv (of a port), aaaa (no data), missing (a
+    /// pod that is not there), search (what a search path makes)
     #[arg(long, default_value = "host=60,service=10,srv=10,aaaa=10,missing=10")]
     mix: String,
     /// How many questions are made from the records
@@ -58,49 +64,89 @@ struct Arguments {
     /// Questions under way at one time, over all sockets
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=16384))]
     window: u16,
+    /// Questions a second, each counted from when it is due; without it, as many as are answered
+    #[arg(long, value_parser = a_rate)]
+    rate: Option<f64>,
+    /// Over TCP, pipelined on so many connections as there are sockets
+    #[arg(long, conflicts_with = "rate")]
+    tcp: bool,
     /// How many sockets, each with a port of its own
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     sockets: u16,
     /// The size that the OPT record says; 0 for none
     #[arg(long, default_value_t = 1232)]
     edns: u16,
+    /// A client cookie in each question, for --edns
+    #[arg(long)]
+    cookie: bool,
+    /// Letters of names in either case by chance
+    #[arg(long)]
+    mixed_case: bool,
     /// The core to stay on
     #[arg(long)]
     cpu: Option<usize>,
-    /// The server's process, for its processor time
+    /// The server's process, for its processor time; again for each where there are several
     #[arg(long)]
-    pid: Option<u32>,
+    pid: Vec<u32>,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let edns = (arguments.edns > 0).then_some(arguments.edns);
-    let questions = match (&arguments.questions, &arguments.records) {
-        (Some(file), _) => Questions::from_file(file, edns)?,
-        (None, Some(file)) => {
-            let mix = arguments.mix.parse()?;
-            let questions = questions::from_records(file, &mix, arguments.distinct, arguments.seed)?;
-            if let Some(out) = &arguments.write_questions {
-                return std::fs::write(out, questions).context("cannot write the questions");
-            }
-            Questions::from_text(&questions, edns)?
-        }
-        (None, None) => anyhow::bail!("give --questions or --records"),
-    };
+    if let Some(out) = &arguments.write_questions {
+        return std::fs::write(out, text_of(&arguments)?).context("cannot write the questions");
+    }
+    let questions = Questions::from_text(&text_of(&arguments)?, form(&arguments))?;
     ensure!(arguments.window >= arguments.sockets, "each socket needs a question in the window");
     if let Some(cpu) = arguments.cpu {
         let mut cpus = CpuSet::new();
         cpus.set(cpu).context("no such core")?;
         sched_setaffinity(Pid::from_raw(0), &cpus).context("cannot stay on the core")?;
     }
+    println!("{}", ask(&arguments, &questions)?);
+    Ok(())
+}
+
+/// The questions, `NAME TYPE` a line.
+fn text_of(arguments: &Arguments) -> anyhow::Result<String> {
+    match (&arguments.questions, &arguments.records) {
+        (Some(file), _) => {
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+        }
+        (None, Some(file)) => {
+            mix::from_records(file, &arguments.mix.parse()?, arguments.distinct, arguments.seed)
+        }
+        (None, None) => anyhow::bail!("give --questions or --records"),
+    }
+}
+
+fn form(arguments: &Arguments) -> Form {
+    Form {
+        edns: (arguments.edns > 0).then_some(arguments.edns),
+        cookie: arguments.cookie,
+        mixed_case: arguments.mixed_case,
+    }
+}
+
+fn ask(arguments: &Arguments, questions: &Questions) -> anyhow::Result<Measured> {
+    let server = arguments.server.context("give --server")?;
     let bound = match arguments.count {
         Some(count) => Bound::Count(count),
         None => Bound::Time(Duration::try_from_secs_f64(arguments.seconds)?),
     };
-    let server = arguments.server.context("give --server")?;
-    let mut load = Load::new(server, &questions, arguments.sockets.into(), arguments.window.into())?;
-    load.run(Bound::Time(Duration::try_from_secs_f64(arguments.warm_up)?), None)?;
-    let counts = load.run(bound, arguments.pid)?;
-    println!("{counts}");
-    Ok(())
+    let warm_up = Bound::Time(Duration::try_from_secs_f64(arguments.warm_up)?);
+    if arguments.tcp {
+        let mut load = tcp::Load::new(server, questions, arguments.sockets, arguments.window)?;
+        load.run(warm_up, &[])?;
+        return load.run(bound, &arguments.pid);
+    }
+    let mut load = udp::Load::new(server, questions, arguments.sockets, arguments.window)?;
+    load.run(warm_up, arguments.rate, &[])?;
+    load.run(bound, arguments.rate, &arguments.pid)
+}
+
+fn a_rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (1.0..=1e9).contains(&rate) => Ok(rate),
+        _ => Err("not a number of questions a second".to_owned()),
+    }
 }

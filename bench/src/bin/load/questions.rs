@@ -1,13 +1,19 @@
 //! What is asked: packets, encoded before the clock runs.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::path::Path;
-use std::str::FromStr;
-
 use anyhow::{Context as _, bail, ensure};
 use rollcall::wire::{Name, rtype};
 use rollcall_bench::Random;
+
+/// What a packet has beside its question.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form {
+    /// The size that the OPT record says; `None` is no OPT record.
+    pub(crate) edns: Option<u16>,
+    /// A client cookie in the OPT record (RFC 7873), another one for each question.
+    pub(crate) cookie: bool,
+    /// Letters in either case by chance, as resolvers ask that know forged replies by it (0x20).
+    pub(crate) mixed_case: bool,
+}
 
 /// Packets, with 0 for the ID, one behind the other.
 pub(crate) struct Questions {
@@ -17,36 +23,45 @@ pub(crate) struct Questions {
 }
 
 impl Questions {
-    pub(crate) fn from_file(file: &Path, edns: Option<u16>) -> anyhow::Result<Self> {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        Self::from_text(&text, edns)
-    }
-
     /// `NAME TYPE` a line, as dnsperf has it.
-    pub(crate) fn from_text(text: &str, edns: Option<u16>) -> anyhow::Result<Self> {
+    pub(crate) fn from_text(text: &str, form: Form) -> anyhow::Result<Self> {
         let mut questions = Self { octets: Vec::new(), places: Vec::new() };
+        let mut random = Random::new(0x20, 0);
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let Some((name, rtype)) = line.trim().split_once(' ') else { bail!("not `NAME TYPE`: {line}") };
             let rtype = type_number(rtype.trim()).with_context(|| format!("not a known type: {line}"))?;
             let name = Name::from_text(name).with_context(|| format!("not a name: {line}"))?;
-            let start = questions.length()?;
-            // RD=1, as a stub resolver and CoreDNS ask.
-            let additional = u8::from(edns.is_some());
-            questions.octets.extend([0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, additional]);
-            questions.octets.extend(name.as_wire());
-            questions.octets.extend(rtype.to_be_bytes());
-            questions.octets.extend([0, 1]);
-            let question = questions.length()?;
-            if let Some(size) = edns {
-                questions.octets.extend([0, 0, 41]);
-                questions.octets.extend(size.to_be_bytes());
-                questions.octets.extend([0; 6]);
-            }
-            questions.places.push([start, question, questions.length()?]);
+            questions.push(name.as_wire(), rtype, form, &mut random)?;
         }
         ensure!(!questions.places.is_empty(), "there is no question");
         Ok(questions)
+    }
+
+    fn push(&mut self, name: &[u8], rtype: u16, form: Form, random: &mut Random) -> anyhow::Result<()> {
+        let start = self.length()?;
+        // RD=1, as a stub resolver and CoreDNS ask.
+        self.octets.extend([0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(form.edns.is_some())]);
+        // A label's length is below any letter.
+        let upper = |octet: &u8| {
+            if form.mixed_case && random.below(2) > 0 { octet.to_ascii_uppercase() } else { *octet }
+        };
+        self.octets.extend(name.iter().map(upper));
+        self.octets.extend(rtype.to_be_bytes());
+        self.octets.extend([0, 1]);
+        let question = self.length()?;
+        if let Some(size) = form.edns {
+            self.octets.extend([0, 0, 41]);
+            self.octets.extend(size.to_be_bytes());
+            self.octets.extend([0; 4]);
+            if form.cookie {
+                self.octets.extend([0, 12, 0, 10, 0, 8]);
+                self.octets.extend(random.number().to_be_bytes());
+            } else {
+                self.octets.extend([0, 0]);
+            }
+        }
+        self.places.push([start, question, self.length()?]);
+        Ok(())
     }
 
     fn length(&self) -> anyhow::Result<u32> {
@@ -76,89 +91,4 @@ fn type_number(text: &str) -> Option<u16> {
         "ANY" => rtype::ANY,
         _ => return None,
     })
-}
-
-/// How often each kind is asked.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Mix {
-    host: usize,
-    service: usize,
-    srv: usize,
-    aaaa: usize,
-    missing: usize,
-}
-
-impl FromStr for Mix {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let mut mix = Self::default();
-        for part in text.split(',') {
-            let (kind, share) = part.split_once('=').with_context(|| format!("not KIND=SHARE: {part}"))?;
-            let place = match kind.trim() {
-                "host" => &mut mix.host,
-                "service" => &mut mix.service,
-                "srv" => &mut mix.srv,
-                "aaaa" => &mut mix.aaaa,
-                "missing" => &mut mix.missing,
-                other => bail!("no such kind of question: {other}"),
-            };
-            *place = share.trim().parse().with_context(|| format!("not a share: {part}"))?;
-        }
-        ensure!(mix.total() > 0, "the mix is empty");
-        Ok(mix)
-    }
-}
-
-impl Mix {
-    fn total(self) -> usize {
-        self.host + self.service + self.srv + self.aaaa + self.missing
-    }
-}
-
-/// Makes `NAME TYPE` lines from a master file of `rollcall records`: names by chance, kinds by the mix.
-pub(crate) fn from_records(file: &Path, mix: &Mix, count: usize, seed: u64) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let (mut hosts, mut services, mut ports) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for line in text.lines() {
-        let mut fields = line.split('\t');
-        let (Some(owner), Some(rtype)) = (fields.next(), fields.nth(2)) else { continue };
-        // `host.service.namespace.svc…` or `service.namespace.svc…`, whatever the zone is called.
-        let Some(depth) = owner.split('.').position(|label| label == "svc") else { continue };
-        match (rtype, depth) {
-            ("A", 3) => hosts.insert(owner),
-            ("A", 2) => services.insert(owner),
-            ("SRV", 4) => ports.insert(owner),
-            _ => false,
-        };
-    }
-    let [hosts, services, ports] = [hosts, services, ports].map(|set| set.into_iter().collect::<Vec<_>>());
-    ensure!(mix.host + mix.aaaa + mix.missing == 0 || !hosts.is_empty(), "no host has an A record");
-    ensure!(mix.service == 0 || !services.is_empty(), "no service has an A record");
-    ensure!(mix.srv == 0 || !ports.is_empty(), "no port has an SRV record");
-    let mut random = Random::new(seed, 0);
-    let mut questions = String::with_capacity(count * 60);
-    for _ in 0..count {
-        let pick = |random: &mut Random, names: &[&str]| names[random.below(names.len())].to_owned();
-        let mut kind = random.below(mix.total());
-        let mut is = |share: usize| {
-            let hit = kind < share;
-            kind = kind.saturating_sub(share);
-            hit
-        };
-        let (name, rtype) = if is(mix.host) {
-            (pick(&mut random, &hosts), "A")
-        } else if is(mix.service) {
-            (pick(&mut random, &services), "A")
-        } else if is(mix.srv) {
-            (pick(&mut random, &ports), "SRV")
-        } else if is(mix.aaaa) {
-            (pick(&mut random, &hosts), "AAAA")
-        } else {
-            // A replica that is not there, below a service that is.
-            (format!("gone-{}", pick(&mut random, &hosts)), "A")
-        };
-        writeln!(questions, "{name} {rtype}")?;
-    }
-    Ok(questions)
 }

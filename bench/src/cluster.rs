@@ -1,10 +1,11 @@
-//! The objects, one after the other: none of them is kept.
+//! A made-up cluster: its objects, one after the other; none of them is kept. The same arguments make the same objects
+//! everywhere, and a larger cluster begins with the objects of a smaller one of as many endpoints a service.
 
-use std::io;
 use std::net::Ipv4Addr;
 
-use rollcall_bench::Random;
 use serde_json::{Value, json};
+
+use crate::Random;
 
 /// Endpoints of a slice, as the EndpointSlice controller has it by default (`--max-endpoints-per-slice`).
 const PER_SLICE: usize = 100;
@@ -22,10 +23,41 @@ const STATEFUL: [(&str, &str, u16); 5] = [
 ];
 const STATELESS: [&str; 5] = ["api", "web", "cart", "search", "checkout"];
 
-pub(crate) struct Cluster {
-    pub(crate) endpoints: usize,
-    pub(crate) per_service: usize,
-    pub(crate) seed: u64,
+/// How large it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Cluster {
+    /// In all.
+    pub endpoints: usize,
+    /// Of each service, more than 0; the last one has what is left.
+    pub per_service: usize,
+    /// The same seed makes the same cluster.
+    pub seed: u64,
+    /// What its services are.
+    pub shape: Shape,
+}
+
+/// What the services are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// Half of them headless, each governing a StatefulSet; the others have a cluster IP
+    Mixed,
+    /// All of them headless, each governing a StatefulSet: an endpoint is a name
+    Headless,
+}
+
+/// The kinds of objects, in the order that kubectl is asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // they are Kubernetes' own names
+pub enum Kind {
+    Namespace,
+    Service,
+    EndpointSlice,
+    StatefulSet,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Namespace, Self::Service, Self::EndpointSlice, Self::StatefulSet];
 }
 
 struct Service {
@@ -50,44 +82,72 @@ struct Pod {
 }
 
 impl Cluster {
-    /// Namespaces, Services, EndpointSlices, StatefulSets: the order that kubectl is asked in.
-    pub(crate) fn objects(&self, each: &mut impl FnMut(&Value) -> io::Result<()>) -> io::Result<()> {
-        let services = self.endpoints.div_ceil(self.per_service);
-        for index in 0..services.div_ceil(SERVICES_A_NAMESPACE) {
-            each(&self.namespace(index))?;
-        }
-        for service in self.services() {
-            each(&self.service(&service))?;
-        }
-        for service in self.services() {
-            for slice in 0..service.count.div_ceil(PER_SLICE) {
-                each(&self.slice(&service, slice))?;
+    /// Namespaces, Services, EndpointSlices, StatefulSets.
+    pub fn objects(&self) -> impl Iterator<Item = Value> + '_ {
+        Kind::ALL.into_iter().flat_map(|kind| self.objects_of(kind, 0))
+    }
+
+    /// The objects of a kind that a cluster of `from` endpoints, and otherwise like this one, does not have yet. `from`
+    /// is a multiple of the endpoints a service.
+    #[must_use]
+    pub fn objects_of(&self, kind: Kind, from: usize) -> Box<dyn Iterator<Item = Value> + '_> {
+        let first = from / self.per_service;
+        let services = (first..self.services()).map(|index| self.service_at(index));
+        match kind {
+            Kind::Namespace => {
+                let namespaces =
+                    first.div_ceil(SERVICES_A_NAMESPACE)..self.services().div_ceil(SERVICES_A_NAMESPACE);
+                Box::new(namespaces.map(|index| self.namespace(index)))
+            }
+            Kind::Service => Box::new(services.map(|service| self.service(&service))),
+            Kind::EndpointSlice => Box::new(services.flat_map(|service| {
+                let slices = 0..service.count.div_ceil(PER_SLICE);
+                slices.map(|slice| self.slice(&service, slice)).collect::<Vec<_>>()
+            })),
+            Kind::StatefulSet => {
+                let governing = services.filter(|service| service.headless);
+                Box::new(governing.map(|service| self.stateful_set(&service)))
             }
         }
-        for service in self.services().filter(|service| service.headless) {
-            each(&self.stateful_set(&service))?;
-        }
-        Ok(())
     }
 
-    /// A name that the dump makes, and what must be answered: the last ready pod of a StatefulSet.
-    pub(crate) fn question(&self) -> Option<(String, Ipv4Addr)> {
-        let count = self.endpoints.div_ceil(self.per_service);
-        let services = (0..count).rev().map(|index| self.service_at(index));
-        services.filter(|service| service.headless).find_map(|service| {
-            let pods = (0..service.count).rev().map(|ordinal| self.pod(&service, ordinal));
-            let pod = pods.into_iter().find(|pod| pod.ready)?;
-            let Service { name, namespace, .. } = &service;
-            Some((format!("{}.{name}.{namespace}.svc.cluster.local", pod.name), pod.address))
-        })
+    /// How many services there are.
+    #[must_use]
+    pub fn services(&self) -> usize {
+        self.endpoints.div_ceil(self.per_service)
     }
 
-    fn services(&self) -> impl Iterator<Item = Service> + '_ {
-        (0..self.endpoints.div_ceil(self.per_service)).map(|index| self.service_at(index))
+    /// A name that the cluster makes, and what must be answered: the last ready pod of a StatefulSet.
+    #[must_use]
+    pub fn question(&self) -> Option<(String, Ipv4Addr)> {
+        let services = (0..self.services()).rev().map(|index| self.service_at(index));
+        services
+            .filter(|service| service.headless)
+            .find_map(|service| (0..service.count).rev().find_map(|ordinal| self.named(&service, ordinal)))
+    }
+
+    /// So many names of ready pods of StatefulSets, by chance among all. Less where there are none.
+    pub fn names(&self, count: usize) -> impl Iterator<Item = String> + '_ {
+        let mut random = Random::new(self.seed, u64::MAX);
+        let tries = if self.endpoints == 0 { 0 } else { 100 * count };
+        let names = (0..tries).filter_map(move |_| {
+            let place = random.below(self.endpoints);
+            let service = self.service_at(place / self.per_service);
+            let named = service.headless.then(|| self.named(&service, place - service.first));
+            named.flatten().map(|(name, _)| name)
+        });
+        names.take(count)
+    }
+
+    /// The name and the address of a StatefulSet's pod that is ready.
+    fn named(&self, service: &Service, ordinal: usize) -> Option<(String, Ipv4Addr)> {
+        let pod = self.pod(service, ordinal);
+        let Service { name, namespace, .. } = service;
+        pod.ready.then(|| (format!("{}.{name}.{namespace}.svc.cluster.local", pod.name), pod.address))
     }
 
     fn service_at(&self, index: usize) -> Service {
-        let headless = index.is_multiple_of(2);
+        let headless = self.shape == Shape::Headless || index.is_multiple_of(2);
         let (word, port_name, port) = if headless {
             STATEFUL[index / 2 % STATEFUL.len()]
         } else {
