@@ -39,6 +39,8 @@ say() { echo "$*" >&2; }
 start() {
   local name=$1
   shift
+  # Here and not by the program's own start, or who waits may read what an earlier one of this name said.
+  : >"$work/$name.log"
   if [ -n "${cores[$name]:-}" ]; then set -- taskset -c "${cores[$name]}" "$@"; fi
   "$@" >"$work/$name.log" 2>&1 &
   pids[$name]=$!

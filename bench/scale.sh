@@ -88,9 +88,10 @@ END
   rm -rf "$work/etcd"
 fi
 
-# Two servers that know all of their names at once, each on core 0 in its turn, and the generator on core 1. From
-# dumps: no API server is beside them. All services are headless there, so that an endpoint is a name; both are asked
-# as many questions of packets of their own, so that the generator's memory is as large for both.
+# Two servers that know all of their names at once, each on core 0 in its turn, and the generator on core 1. Each has
+# its cluster from an API server that is played from memory, and idle from then on. All services are headless there, so
+# that an endpoint is a name; both are asked as many questions of packets of their own, so that the generator's memory
+# is as large for both.
 if [ ${#lookups[@]} -gt 0 ]; then
   cores_there=$(nproc)
   load_core=$((cores_there > 1 ? 1 : 0))
@@ -102,11 +103,13 @@ admin = "off"
 [limits]
 udp_threads = 1
 END
-    mkdir "$work/$name"
-    "$bin/generate" --endpoints "$size" --shape headless >"$work/$name/dump.json"
+    cores[replay-$size]=$load_core
+    start "replay-$size" "$bin/replay" --endpoints "$size" --shape headless
+    patience=$bound wait_until "replay-$size" grep -q '^listening ' "$work/replay-$size.log"
+    write_kubeconfig "$work/kubeconfig-$size" "$(sed -n 's/^listening //p' "$work/replay-$size.log")"
     "$bin/generate" --endpoints "$size" --shape headless --questions 500000 >"$work/$name.questions"
     cores[$name]=0
-    patience=$bound start_rollcall "$name" --manifests "$work/$name/dump.json"
+    patience=$bound start_rollcall "$name" --kubeconfig "$work/kubeconfig-$size"
   done
   for _ in $(seq "$lookup_rounds"); do
     for size in "${lookups[@]}"; do
@@ -119,10 +122,10 @@ END
 fi
 
 mkdir -p "$out"
+cp "$figures" "$out/scale.txt"
 heading="# Scale
 
 $(date -u +%F). ${about:-$("$rollcall" --version).} $(nproc) cores, $(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), \
 Linux $(uname -r | cut -d. -f1,2). Made by \`bench/scale.sh\`: services of 10 endpoints, VmRSS ${settle} s after the first right answer."
 echo
 "$bin/scale" report --figures "$figures" --heading "$heading" --markdown "$out/scale.md" --svg "$out/scale.svg"
-cp "$figures" "$out/scale.txt"

@@ -14,8 +14,10 @@ use crate::histogram::Histogram;
 pub(crate) struct Counts {
     pub(crate) replies: u64,
     pub(crate) lost: u64,
-    /// No reply to any question under way, or one with another question in it.
+    /// No reply at all, or one with another question in it.
     pub(crate) wrong: u64,
+    /// To no question under way: the one it is for was given up, and is among the lost.
+    pub(crate) late: u64,
     /// Connections that the server closed.
     pub(crate) closed: u64,
     noerror: u64,
@@ -100,12 +102,13 @@ impl fmt::Display for Measured {
         let of = |count: u64| count as f64 / counts.replies.max(1) as f64;
         write!(
             f,
-            "replies={} seconds={:.3} qps={:.0} lost={} wrong={} closed={}",
+            "replies={} seconds={:.3} qps={:.0} lost={} wrong={} late={} closed={}",
             counts.replies,
             self.seconds,
             counts.replies as f64 / self.seconds,
             counts.lost,
             counts.wrong,
+            counts.late,
             counts.closed,
         )?;
         for (key, part) in

@@ -57,7 +57,7 @@ impl Window {
         let at = usize::from(id) % self.slots.len();
         let slot = self.slots[at];
         let Some(sent) = slot.sent.filter(|_| slot.id == id) else {
-            counts.wrong += 1;
+            counts.late += 1;
             return;
         };
         self.release(at);
