@@ -24,10 +24,10 @@ allocations() {
     cargo build --release --locked --quiet --manifest-path bench/Cargo.toml --target-dir "$target"
   into allocations.txt "$bin/allocations"
 }
-# Criterion's own, where the package has any.
+# Of the parts by themselves.
 micro() {
   [ -d bench/benches ] || { echo "bench/benches is not there: left out"; return 0; }
-  into micro.txt cargo bench --locked --manifest-path bench/Cargo.toml --target-dir "$target"
+  into micro.txt cargo bench --locked --manifest-path bench/Cargo.toml --target-dir "$target" --bench micro
 }
 # script NAME COMMAND…: a script of this folder, where it is there.
 script() {
