@@ -1,9 +1,14 @@
 //! The records of one service.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::host::{OrderKey, Origin, label, order_key};
+// Seeded, for names come from whoever may create objects; a third of the time of std's.
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+
+use super::host::{Origin, label, order_key};
 use super::{Addresses, Expected, Host, PortRecords, Problem, ServiceRecords, Settings, Shape, Srv};
 use crate::model::{
     Endpoint, EndpointSlice, Label, Port, Protocol, Service, ServiceKey, ServiceShape, StatefulSet,
@@ -95,11 +100,12 @@ impl Addresses {
 
 /// One address of one endpoint, with its name.
 struct Place<'a> {
-    label: Box<str>,
+    label: Cow<'a, str>,
     origin: Origin,
     address: IpAddr,
     endpoint: &'a Endpoint,
-    ports: &'a [Port],
+    /// The slice's, sorted, each once: its endpoints share them.
+    ports: Arc<[Port]>,
 }
 
 /// Collects the endpoints of a service.
@@ -116,10 +122,13 @@ impl<'a> Endpoints<'a> {
 
     fn add_all(&mut self, slices: &[&'a EndpointSlice]) {
         for slice in slices {
+            let slice: &'a EndpointSlice = slice;
+            let ports: Arc<[Port]> = sorted(slice.ports.clone()).into();
             for endpoint in &slice.endpoints {
                 for &address in &endpoint.addresses {
                     let (label, origin) = label(endpoint, address, self.settings.endpoint_pod_names);
-                    self.places.push(Place { label, origin, address, endpoint, ports: &slice.ports });
+                    let ports = Arc::clone(&ports);
+                    self.places.push(Place { label, origin, address, endpoint, ports });
                 }
             }
         }
@@ -165,30 +174,28 @@ impl<'a> Endpoints<'a> {
         self.drop_predecessors();
         self.places.retain(|place| place.endpoint.ready);
         // The order of the names, not of arrival: the same cluster gives the same bytes.
-        let mut keyed: Vec<(OrderKey, Place<'_>)> = self
-            .places
-            .into_iter()
-            .map(|place| (order_key(&place.label, place.origin, place.address), place))
-            .collect();
-        keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        fn key<'p>(place: &'p Place<'_>) -> super::host::OrderKey<'p> {
+            order_key(&place.label, place.origin, place.address)
+        }
+        self.places.sort_by(|a, b| key(a).cmp(&key(b)));
 
-        let mut at_service = HashSet::new();
-        let mut host_of: HashMap<Box<str>, Option<usize>> = HashMap::new();
-        let (mut at_host, mut at_host_port) = (HashSet::new(), HashSet::new());
-        for (_, place) in keyed {
+        let mut at_service = HashSet::with_capacity(self.places.len());
+        let mut host_of: HashMap<&str, Option<usize>> = HashMap::with_capacity(self.places.len());
+        let mut at_host = HashSet::with_capacity(self.places.len());
+        for place in &self.places {
             if at_service.insert(place.address) {
                 records.addresses.push(place.address);
             }
             let hosts = &mut records.hosts;
-            let index = *host_of.entry(place.label.clone()).or_insert_with(|| {
+            let index = *host_of.entry(&place.label).or_insert_with(|| {
                 if 1 + place.label.len() + self.owner.as_wire().len() > 255 {
-                    problems.push(Problem::HostNameTooLong(records.key.clone(), place.label.clone()));
+                    problems.push(Problem::HostNameTooLong(records.key.clone(), (*place.label).into()));
                     return None;
                 }
                 hosts.push(Host {
-                    label: place.label.clone(),
+                    label: (*place.label).into(),
                     addresses: Addresses::default(),
-                    ports: Vec::new(),
+                    ports: Arc::clone(&place.ports),
                     governing: false,
                 });
                 Some(hosts.len() - 1)
@@ -199,17 +206,20 @@ impl<'a> Endpoints<'a> {
             if at_host.insert((index, place.address)) {
                 host.addresses.push(place.address);
             }
-            for port in place.ports {
-                if at_host_port.insert((index, port)) {
-                    host.ports.push(port.clone());
-                }
+            if host.ports != place.ports {
+                host.ports = sorted([&*host.ports, &*place.ports].concat()).into();
             }
         }
-        records.hosts.iter_mut().for_each(|host| host.ports.sort());
         let hosts = records.hosts.iter().enumerate();
         let ports = hosts.flat_map(|(index, host)| host.ports.iter().map(move |port| (Some(index), port)));
         (records.srv, records.ports) = srv(ports);
     }
+}
+
+fn sorted(mut ports: Vec<Port>) -> Vec<Port> {
+    ports.sort();
+    ports.dedup();
+    ports
 }
 
 /// The SRV records at the service's name and at each `_port._protocol`, unique by port and target. The ports

@@ -1,5 +1,6 @@
 //! What an endpoint is called, and in which order names stand.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::model::{Endpoint, Label};
@@ -14,13 +15,13 @@ pub(super) enum Origin {
 }
 
 /// The label of one address of an endpoint (names.md, "`<host>` is").
-pub(super) fn label(endpoint: &Endpoint, address: IpAddr, pod_names: bool) -> (Box<str>, Origin) {
+pub(super) fn label(endpoint: &Endpoint, address: IpAddr, pod_names: bool) -> (Cow<'_, str>, Origin) {
     if let Some(hostname) = &endpoint.hostname {
         return (hostname.as_str().into(), Origin::Named);
     }
     let pod = endpoint.pod.as_ref().filter(|_| pod_names);
     if let Some(pod) = pod.filter(|pod| Label::new(&pod.name).is_ok()) {
-        return (pod.name.clone(), Origin::Named);
+        return (Cow::Borrowed(&pod.name), Origin::Named);
     }
     (dashed(address).into(), Origin::Dashed)
 }
@@ -39,16 +40,16 @@ pub fn dashed(address: IpAddr) -> String {
 
 /// Sorts `web-2` before `web-10`, ordinals before other names, names before addresses.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct OrderKey {
+pub(super) struct OrderKey<'l> {
     origin: Origin,
     without_ordinal: bool,
     ordinal: u64,
     dashed: Option<IpAddr>,
-    label: Box<str>,
+    label: &'l str,
     address: IpAddr,
 }
 
-pub(super) fn order_key(label: &str, origin: Origin, address: IpAddr) -> OrderKey {
+pub(super) fn order_key(label: &str, origin: Origin, address: IpAddr) -> OrderKey<'_> {
     let ordinal = match origin {
         Origin::Named => ordinal(label),
         Origin::Dashed => None,
@@ -58,7 +59,7 @@ pub(super) fn order_key(label: &str, origin: Origin, address: IpAddr) -> OrderKe
         without_ordinal: ordinal.is_none(),
         ordinal: ordinal.unwrap_or_default(),
         dashed: (origin == Origin::Dashed).then_some(address),
-        label: label.into(),
+        label,
         address,
     }
 }

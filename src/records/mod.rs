@@ -8,6 +8,7 @@ mod build;
 mod host;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 pub use build::{Input, service_records};
 pub use host::dashed;
@@ -53,8 +54,9 @@ pub struct Host {
     pub label: Box<str>,
     /// The addresses of every ready endpoint with this name.
     pub addresses: Addresses,
-    /// The ports of the slices that carry them, each name, protocol and number once.
-    pub ports: Vec<Port>,
+    /// The ports of the slices that carry them, sorted, each name, protocol and number once. Most hosts of a service
+    /// share them.
+    pub ports: Arc<[Port]>,
     /// A slice gives this name as the endpoint's `hostname`: its PTR comes first.
     pub governing: bool,
 }

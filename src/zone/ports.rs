@@ -3,7 +3,9 @@
 //! Most services of a cluster have one of a few sets of ports, so [`Ports`] are shared between services; and nearly
 //! always every host of a service has the same ones, so that its SRV records are hosts by ports and need no list.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::records::{Port, ServiceRecords, Srv};
 
@@ -119,11 +121,18 @@ impl Ports {
     pub(crate) fn new(records: &ServiceRecords) -> (Self, Vec<usize>) {
         let mut sets: Vec<PortSet> = Vec::new();
         let mut known: HashMap<&[Port], usize> = HashMap::new();
+        let mut last: Option<(&Arc<[Port]>, usize)> = None;
         let of_host = records.hosts.iter().map(|host| {
-            *known.entry(&host.ports).or_insert_with(|| {
+            // As its neighbour's, nearly always: the very same.
+            if let Some((_, set)) = last.filter(|(ports, _)| Arc::ptr_eq(ports, &host.ports)) {
+                return set;
+            }
+            let set = *known.entry(&host.ports).or_insert_with(|| {
                 sets.push(PortSet::new(&host.ports));
                 sets.len() - 1
-            })
+            });
+            last = Some((&host.ports, set));
+            set
         });
         let of_host = of_host.collect();
         let mut ports = Self { of_hosts: sets.into(), of_service: Records::HostsByPorts };

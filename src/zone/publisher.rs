@@ -1,12 +1,13 @@
 //! The one writer: takes records, encodes them, replaces what differs, then moves the serial.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use foldhash::HashSet;
 use papaya::HashMap;
 
 use super::entry::{Entry, Key};
@@ -332,7 +333,7 @@ mod tests {
                 IpAddr::V4(v4) => (all.v4.push(v4), addresses.v4.push(v4)),
                 IpAddr::V6(v6) => (all.v6.push(v6), addresses.v6.push(v6)),
             };
-            Host { label: (*host).into(), addresses, ports: Vec::new(), governing: true }
+            Host { label: (*host).into(), addresses, ports: [].into(), governing: true }
         });
         let hosts = hosts.collect();
         let records = ServiceRecords {
