@@ -1,4 +1,6 @@
-//! A line of a watch, or an item of a list, to a slim object. Imports no kube: what comes in is octets.
+//! A message of a watch, or an item of a list, to a slim object. Imports no kube: what comes in is octets.
+//!
+//! Here is what is said ([`Said`], [`Decoded`]) and how JSON says it; [`super::proto`] is how protobuf does.
 
 use std::borrow::Cow;
 
@@ -6,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::proto;
 use crate::cluster::{Kind, ObjectName};
 use crate::model::Object;
 use crate::source::Problem;
@@ -14,7 +17,48 @@ use crate::source::raw::{FieldError, Metadata, RawNamespace, RawPod, RawService,
 /// The annotation of the bookmark that ends the initial events of a streamed list (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// What a line of a watch says.
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// A line of JSON an event.
+    Json,
+    /// A frame of protobuf an event.
+    Protobuf,
+}
+
+impl Encoding {
+    /// Reads an event of a watch.
+    ///
+    /// # Errors
+    /// When it is not one, or its object has no usable name: there is nothing then that it could be about.
+    pub(super) fn event(self, kind: Kind, octets: &[u8]) -> Result<Said, Box<Problem>> {
+        match self {
+            Self::Json => line(kind, octets),
+            Self::Protobuf => proto::event(kind, octets),
+        }
+    }
+
+    /// Reads a page of a list.
+    ///
+    /// # Errors
+    /// When it is none: why.
+    pub(super) fn page(self, kind: Kind, octets: &[u8]) -> Result<Page<'_>, String> {
+        match self {
+            Self::Json => page(octets).map_err(|error| error.to_string()),
+            Self::Protobuf => proto::page(kind, octets).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Reads the Status that an answer has for a body; None where it is none.
+    pub(super) fn status(self, octets: &[u8]) -> Option<Status> {
+        match self {
+            Self::Json => serde_json::from_slice(octets).ok(),
+            Self::Protobuf => proto::status(octets).ok(),
+        }
+    }
+}
+
+/// What a message of a watch says.
 #[derive(Debug)]
 pub(super) enum Said {
     /// ADDED or MODIFIED; both are "this is what it is now".
@@ -43,13 +87,21 @@ pub(super) struct Decoded {
     pub(super) beside: Vec<Problem>,
 }
 
-/// The API's `Status` (of an ERROR event), as far as it matters.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// The API's `Status` (of an ERROR event, or the body of a refusal), as far as it matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
     pub(super) code: u16,
     pub(super) message: String,
     pub(super) reason: String,
+    pub(super) details: Option<StatusDetails>,
+}
+
+/// Its `details`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct StatusDetails {
+    pub(super) retry_after_seconds: u32,
 }
 
 #[derive(Deserialize)]
@@ -61,20 +113,61 @@ struct Line<'l> {
 }
 
 /// A page of a list.
-#[derive(Deserialize)]
+#[derive(Debug)]
 pub(super) struct Page<'p> {
-    pub(super) metadata: PageMetadata,
-    #[serde(borrow, default)]
-    pub(super) items: Option<Vec<&'p RawValue>>,
+    pub(super) version: Version,
+    /// Where the next one begins; empty on the last.
+    pub(super) token: String,
+    pub(super) items: Vec<Item<'p>>,
 }
 
-/// Its `metadata`.
+/// An object as it stands in a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Item<'p> {
+    Json(&'p RawValue),
+    Protobuf(&'p [u8]),
+}
+
+impl Item<'_> {
+    /// Octets.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Json(raw) => raw.get().len(),
+            Self::Protobuf(octets) => octets.len(),
+        }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When it has no usable name.
+    pub(super) fn read(self, kind: Kind) -> Result<Decoded, Box<Problem>> {
+        match self {
+            Self::Json(raw) => item(kind, raw),
+            Self::Protobuf(octets) => proto::item(kind, octets),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct JsonPage<'p> {
+    metadata: JsonPageMetadata,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'p RawValue>>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PageMetadata {
-    pub(super) resource_version: Version,
+struct JsonPageMetadata {
+    resource_version: Version,
     #[serde(default)]
-    pub(super) r#continue: Option<String>,
+    r#continue: Option<String>,
+}
+
+fn page(octets: &[u8]) -> Result<Page<'_>, serde_json::Error> {
+    let JsonPage { metadata, items } = serde_json::from_slice(octets)?;
+    let items = items.unwrap_or_default().into_iter().map(Item::Json).collect();
+    Ok(Page { version: metadata.resource_version, token: metadata.r#continue.unwrap_or_default(), items })
 }
 
 /// Only what names an object.
@@ -83,11 +176,7 @@ struct Bare {
     metadata: Metadata,
 }
 
-/// Reads a line of a watch.
-///
-/// # Errors
-/// When it is not one, or its object has no usable name: there is nothing then that it could be about.
-pub(super) fn line(kind: Kind, octets: &[u8]) -> Result<Said, Box<Problem>> {
+fn line(kind: Kind, octets: &[u8]) -> Result<Said, Box<Problem>> {
     let not_one =
         |error: serde_json::Error| Problem::error(format!("not a watch event: {error}")).of(called(kind));
     let line: Line<'_> = serde_json::from_slice(octets).map_err(not_one)?;
@@ -99,8 +188,7 @@ pub(super) fn line(kind: Kind, octets: &[u8]) -> Result<Said, Box<Problem>> {
         }
         "BOOKMARK" => {
             let Bare { metadata } = serde_json::from_str(line.object.get()).map_err(not_one)?;
-            let end = metadata.annotations.get(INITIAL_EVENTS_END).is_some_and(|value| value == "true");
-            Ok(Said::Bookmark(metadata.resource_version.into(), end))
+            Ok(bookmark(metadata))
         }
         "ERROR" => Ok(Said::Error(serde_json::from_str(line.object.get()).map_err(not_one)?)),
         other => {
@@ -109,57 +197,88 @@ pub(super) fn line(kind: Kind, octets: &[u8]) -> Result<Said, Box<Problem>> {
     }
 }
 
-/// Reads an object of a kind.
-///
-/// # Errors
-/// When it has no usable name.
-pub(super) fn item(kind: Kind, raw: &RawValue) -> Result<Decoded, Box<Problem>> {
-    let mut beside = Vec::new();
-    let read = match kind {
-        Kind::Namespace => read::<RawNamespace, _>(raw, |raw| {
-            (raw.slim().map(|namespace| Some(Object::Namespace(namespace))), raw.metadata)
-        }),
-        Kind::Service => read::<RawService, _>(raw, |raw| {
-            let slim = raw.slim().map(|(service, errors)| {
-                beside = errors;
-                Some(Object::Service(service))
-            });
-            (slim, raw.metadata)
-        }),
-        Kind::EndpointSlice => read::<RawSlice, _>(raw, |mut raw| {
-            (raw.slim().map(|slice| slice.map(Object::EndpointSlice)), raw.metadata)
-        }),
-        Kind::StatefulSet => {
-            read::<RawSet, _>(raw, |raw| (raw.slim().map(|set| Some(Object::StatefulSet(set))), raw.metadata))
-        }
-        Kind::Pod => {
-            read::<RawPod, _>(raw, |raw| (raw.slim().map(|pod| Some(Object::Pod(pod))), raw.metadata))
-        }
+pub(super) fn bookmark(metadata: Metadata) -> Said {
+    let end = metadata.annotations.get(INITIAL_EVENTS_END).is_some_and(|value| value == "true");
+    Said::Bookmark(metadata.resource_version.into(), end)
+}
+
+fn item(kind: Kind, raw: &RawValue) -> Result<Decoded, Box<Problem>> {
+    let slim = match kind {
+        Kind::Namespace => read::<RawNamespace>(raw),
+        Kind::Service => read::<RawService>(raw),
+        Kind::EndpointSlice => read::<RawSlice>(raw),
+        Kind::StatefulSet => read::<RawSet>(raw),
+        Kind::Pod => read::<RawPod>(raw),
     };
-    match read {
-        Ok((slim, metadata)) => {
-            let name = named(kind, &metadata)?;
-            let said = |error: FieldError| about(&name, error);
-            let beside = beside.into_iter().map(said).collect();
-            let object = slim.map_err(|error| Box::new(about(&name, error)));
-            Ok(Decoded { version: metadata.resource_version.into(), object, beside, name })
-        }
+    match slim {
+        Ok(slim) => slim.decoded(kind),
         // Its shape is not the API's, but it may have a name: what was known of it stays.
-        Err(error) => {
-            let (name, version) = name(kind, raw)?;
-            let object = Err(Box::new(about(&name, error)));
-            Ok(Decoded { name, version, object, beside: Vec::new() })
-        }
+        Err(error) => name(kind, raw).map(|named| unusable(named, error)),
     }
 }
 
-type Slim = Result<Option<Object>, FieldError>;
+/// An object whose name could be read, and nothing else.
+pub(super) fn unusable((name, version): (ObjectName, Version), error: FieldError) -> Decoded {
+    let object = Err(Box::new(about(&name, error)));
+    Decoded { name, version, object, beside: Vec::new() }
+}
 
-fn read<T: DeserializeOwned, F: FnOnce(T) -> (Slim, Metadata)>(
-    raw: &RawValue,
-    slim: F,
-) -> Result<(Slim, Metadata), FieldError> {
-    serde_json::from_str(raw.get()).map(slim).map_err(|error| {
+/// An object of the API made slim, however it was written.
+pub(super) struct Slim {
+    object: Result<Option<Object>, FieldError>,
+    beside: Vec<FieldError>,
+    metadata: Metadata,
+}
+
+impl Slim {
+    pub(super) fn decoded(self, kind: Kind) -> Result<Decoded, Box<Problem>> {
+        let (name, version) = named(kind, self.metadata)?;
+        let beside = self.beside.into_iter().map(|error| about(&name, error)).collect();
+        let object = self.object.map_err(|error| Box::new(about(&name, error)));
+        Ok(Decoded { version, object, beside, name })
+    }
+}
+
+impl From<RawNamespace> for Slim {
+    fn from(raw: RawNamespace) -> Self {
+        let object = raw.slim().map(|namespace| Some(Object::Namespace(namespace)));
+        Self { object, beside: Vec::new(), metadata: raw.metadata }
+    }
+}
+
+impl From<RawService> for Slim {
+    fn from(raw: RawService) -> Self {
+        let (object, beside) = match raw.slim() {
+            Ok((service, beside)) => (Ok(Some(Object::Service(service))), beside),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        Self { object, beside, metadata: raw.metadata }
+    }
+}
+
+impl From<RawSlice> for Slim {
+    fn from(mut raw: RawSlice) -> Self {
+        let object = raw.slim().map(|slice| slice.map(Object::EndpointSlice));
+        Self { object, beside: Vec::new(), metadata: raw.metadata }
+    }
+}
+
+impl From<RawSet> for Slim {
+    fn from(raw: RawSet) -> Self {
+        let object = raw.slim().map(|set| Some(Object::StatefulSet(set)));
+        Self { object, beside: Vec::new(), metadata: raw.metadata }
+    }
+}
+
+impl From<RawPod> for Slim {
+    fn from(raw: RawPod) -> Self {
+        let object = raw.slim().map(|pod| Some(Object::Pod(pod)));
+        Self { object, beside: Vec::new(), metadata: raw.metadata }
+    }
+}
+
+fn read<T: DeserializeOwned + Into<Slim>>(raw: &RawValue) -> Result<Slim, FieldError> {
+    serde_json::from_str::<T>(raw.get()).map(T::into).map_err(|error| {
         // Read again for the path: only of what is wrong, which is seldom.
         let mut again = serde_json::Deserializer::from_str(raw.get());
         let located = serde_path_to_error::deserialize::<_, T>(&mut again).err();
@@ -173,10 +292,14 @@ fn read<T: DeserializeOwned, F: FnOnce(T) -> (Slim, Metadata)>(
 fn name(kind: Kind, raw: &RawValue) -> Result<(ObjectName, Version), Box<Problem>> {
     let Bare { metadata } = serde_json::from_str(raw.get())
         .map_err(|error| Problem::error(format!("has no name: {error}")).of(called(kind)))?;
-    Ok((named(kind, &metadata)?, metadata.resource_version.into()))
+    named(kind, metadata)
 }
 
-fn named(kind: Kind, metadata: &Metadata) -> Result<ObjectName, Box<Problem>> {
+/// What an object is called, and its version.
+///
+/// # Errors
+/// When its name is none.
+pub(super) fn named(kind: Kind, metadata: Metadata) -> Result<(ObjectName, Version), Box<Problem>> {
     let bad = |error: FieldError| {
         let object = format!("{} {}/{}", called(kind), metadata.namespace, metadata.name);
         Box::new(Problem::error(error.message).at(error.path).of(object))
@@ -185,7 +308,8 @@ fn named(kind: Kind, metadata: &Metadata) -> Result<ObjectName, Box<Problem>> {
         Kind::Namespace => metadata.label(),
         _ => metadata.namespace(),
     };
-    Ok(ObjectName { kind, namespace: namespace.map_err(bad)?, name: metadata.name().map_err(bad)? })
+    let name = ObjectName { kind, namespace: namespace.map_err(bad)?, name: metadata.name().map_err(bad)? };
+    Ok((name, metadata.resource_version.into()))
 }
 
 fn about(name: &ObjectName, error: FieldError) -> Problem {

@@ -75,16 +75,18 @@ impl Failure {
         Self::ended(chain(&error))
     }
 
-    pub(super) fn of_page(error: serde_json::Error) -> Self {
+    pub(super) fn of_page(error: &str) -> Self {
         Self::ended(format!("the list cannot be read: {error}"))
     }
 
-    /// An answer that is no list and no watch.
+    /// No answer at all.
     pub(super) fn of_client(error: kube::Error) -> Self {
-        let kube::Error::Api(status) = error else {
-            return Self::ended(chain(&error));
-        };
-        let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+        Self::ended(chain(&error))
+    }
+
+    /// An answer that is no list and no watch.
+    pub(super) fn of_answer(status: Status) -> Self {
+        let seconds = status.details.map_or(0, |details| details.retry_after_seconds);
         let wait = Duration::from_secs(u64::from(seconds)).min(MAX_RETRY_AFTER);
         let failure = Self::of_status(status.code, &status.message, &status.reason);
         Self { retry_after: Some(wait).filter(|wait| !wait.is_zero()), ..failure }

@@ -12,16 +12,15 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use futures_util::io::AsyncBufRead;
-use kube::Client;
 use kube::api::{ListParams, Request, WatchParams};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::decode::{self, Decoded, Page, Said, Version};
+use super::answer::{Api, Messages};
+use super::decode::{Decoded, Encoding, Said, Version};
 use super::failure::{Cause, Failure};
-use super::lines::{self, Lines, Next};
+use super::lines::Next;
 use super::{Access, Event, Options, Scope, Update};
 use crate::source::{Problem, chain};
 
@@ -74,7 +73,7 @@ impl From<Closed> for End {
 /// Follows one scope.
 pub(super) struct Follow {
     pub(super) access: Access,
-    pub(super) client: Client,
+    pub(super) api: Api,
     pub(super) options: Options,
     /// Which of the scopes it is, and what it is.
     pub(super) number: usize,
@@ -137,7 +136,7 @@ impl Follow {
     /// New credentials, or another address, may be in the files by now.
     async fn reconnect(&mut self) {
         match self.access.client().await {
-            Ok(client) => self.client = client,
+            Ok(client) => self.api.client = client,
             // The old client goes on: its credentials may be good again.
             Err(error) => warn!("{}: {}", self.scope, chain(&error)),
         }
@@ -162,13 +161,13 @@ impl Follow {
             ..self.watch_params()
         };
         let request = Request::new(self.scope.path()).watch(&params, "").map_err(Failure::of_request)?;
-        let stream = self.request(request, LIST_HEAD_PATIENCE).await?;
-        let mut lines = Lines::new(Box::pin(stream), self.options.max_object);
+        let mut messages = self.api.watch(request, LIST_HEAD_PATIENCE, self.options.max_object).await?;
+        let encoding = messages.encoding;
         self.send(Event::Listing).await?;
         loop {
             let patience = || Instant::now() + LIST_PATIENCE;
-            let octets = match lines.next(patience).await? {
-                Next::Line(octets) => octets,
+            let octets = match messages.next(patience).await? {
+                Next::Message(octets) => octets,
                 Next::TooLong => {
                     self.too_long().await?;
                     self.send(Event::UnnamedItem).await?;
@@ -177,7 +176,7 @@ impl Follow {
                 Next::End => return Err(Failure::ended("the list broke off").into()),
                 Next::Silence => return Err(Failure::not_streamed("the streamed list has no end").into()),
             };
-            match self.read(octets).await? {
+            match self.read(encoding, octets).await? {
                 None => self.send(Event::UnnamedItem).await?,
                 Some(Said::Is(decoded)) => self.listed(decoded).await?,
                 // While the list was made.
@@ -188,7 +187,7 @@ impl Follow {
                     self.send(Event::Listed).await?;
                     trouble.is_over(&self.scope);
                     let version = position.insert(version);
-                    return match self.events(lines, version).await {
+                    return match self.events(messages, version).await {
                         // The list's own bound is far away: from here on watches are shorter.
                         Err(End::Failed(failure)) if failure.cause == Cause::Silent => Ok(()),
                         ended => ended,
@@ -209,7 +208,9 @@ impl Follow {
         self.send(Event::Listing).await?;
         loop {
             let request = Request::new(self.scope.path()).list(&params).map_err(Failure::of_request)?;
-            let stream = match self.request(request, LIST_HEAD_PATIENCE).await.map_err(Failure::of_plain) {
+            let bounds = (MAX_PAGE, LIST_PATIENCE);
+            let answer = self.api.page(request, LIST_HEAD_PATIENCE, bounds).await;
+            let page = match answer.map_err(Failure::of_plain) {
                 // The pages took longer than the server keeps what they are of: all of it in one.
                 Err(failure) if failure.cause == Cause::Gone && params.limit.is_some() => {
                     (params.limit, params.continue_token) = (None, None);
@@ -218,15 +219,14 @@ impl Follow {
                 }
                 answer => answer?,
             };
-            let text = lines::all(Box::pin(stream), MAX_PAGE, LIST_PATIENCE).await?;
-            let page: Page<'_> = serde_json::from_slice(&text).map_err(Failure::of_page)?;
-            for item in page.items.unwrap_or_default() {
-                if item.get().len() > self.options.max_object {
+            let page = page.read(self.scope.kind)?;
+            for item in page.items {
+                if item.len() > self.options.max_object {
                     self.too_long().await?;
                     self.send(Event::UnnamedItem).await?;
                     continue;
                 }
-                match decode::item(self.scope.kind, item) {
+                match item.read(self.scope.kind) {
                     Ok(decoded) => self.listed(decoded).await?,
                     Err(problem) => {
                         self.send(Event::Problem(problem)).await?;
@@ -234,9 +234,9 @@ impl Follow {
                     }
                 }
             }
-            params.continue_token = page.metadata.r#continue.filter(|token| !token.is_empty());
+            params.continue_token = Some(page.token).filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
-                let version = known(page.metadata.resource_version)?;
+                let version = known(page.version)?;
                 self.send(Event::Listed).await?;
                 trouble.is_over(&self.scope);
                 *position = Some(version);
@@ -251,26 +251,24 @@ impl Follow {
         let timeout = timeout - fastrand::u32(0..=timeout / 4);
         let params = WatchParams { timeout: Some(timeout.max(1)), ..self.watch_params() };
         let request = Request::new(self.scope.path()).watch(&params, version).map_err(Failure::of_request)?;
-        let stream = self.request(request, WATCH_HEAD_PATIENCE).await.map_err(Failure::of_watch)?;
+        let messages = self.api.watch(request, WATCH_HEAD_PATIENCE, self.options.max_object).await;
+        let messages = messages.map_err(Failure::of_watch)?;
         if trouble.is_over(&self.scope) {
             self.send(Event::Following).await?;
         }
-        self.events(Lines::new(Box::pin(stream), self.options.max_object), version).await
+        self.events(messages, version).await
     }
 
     /// The events of a watch until it ends.
-    async fn events(
-        &self,
-        mut lines: Lines<impl AsyncBufRead + Unpin>,
-        version: &mut Version,
-    ) -> Result<(), End> {
+    async fn events(&self, mut messages: Messages, version: &mut Version) -> Result<(), End> {
+        let encoding = messages.encoding;
         let began = Instant::now();
         // Dead, if the server has not ended it before.
         let deadline = began + self.options.watch_timeout + GRACE;
         let mut said_something = false;
         loop {
-            let octets = match lines.next(|| deadline).await? {
-                Next::Line(octets) => octets,
+            let octets = match messages.next(|| deadline).await? {
+                Next::Message(octets) => octets,
                 Next::TooLong => {
                     self.too_long().await?;
                     continue;
@@ -283,7 +281,7 @@ impl Follow {
                 // A server that lives ends a watch in time.
                 Next::Silence => return Err(Failure::silent().into()),
             };
-            let Some(said) = self.read(octets).await? else { continue };
+            let Some(said) = self.read(encoding, octets).await? else { continue };
             said_something = true;
             let at = match said {
                 Said::Is(decoded) => {
@@ -314,24 +312,9 @@ impl Follow {
         }
     }
 
-    async fn request(
-        &self,
-        mut request: http::Request<Vec<u8>>,
-        patience: Duration,
-    ) -> Result<impl AsyncBufRead + use<>, Failure> {
-        // Kubernetes 1.37 compresses watches, one stream an event; here they are read as they come.
-        request
-            .headers_mut()
-            .insert(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
-        match timeout(patience, self.client.request_stream(request)).await {
-            Ok(stream) => stream.map_err(Failure::of_client),
-            Err(_) => Err(Failure::ended(format!("no answer within {} s", patience.as_secs()))),
-        }
-    }
-
-    /// What a line says; one that cannot be read is told and passed over.
-    async fn read(&self, octets: &[u8]) -> Result<Option<Said>, Closed> {
-        match decode::line(self.scope.kind, octets) {
+    /// What a message says; one that cannot be read is told and passed over.
+    async fn read(&self, encoding: Encoding, octets: &[u8]) -> Result<Option<Said>, Closed> {
+        match encoding.event(self.scope.kind, octets) {
             Ok(said) => Ok(Some(said)),
             Err(problem) => self.send(Event::Problem(problem)).await.map(|()| None),
         }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _};
 use tokio::time::{Instant, timeout_at};
 
-/// A line.
+/// A message: a line here, a frame in [`super::frames`].
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next<'l> {
-    /// Without its end.
-    Line(&'l [u8]),
+pub(super) enum Next<'m> {
+    /// A line without its end, a frame without its length.
+    Message(&'m [u8]),
     /// Longer than the bound: passed over.
     TooLong,
-    /// The stream has ended; what follows the last end of a line was cut off and is no line.
+    /// The stream has ended; what was cut off by it is no message.
     End,
     /// Not one octet until the deadline.
     Silence,
@@ -56,7 +56,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             let used = part.len() + usize::from(end.is_some());
             self.stream.consume_unpin(used);
             if end.is_some() {
-                return Ok(if too_long { Next::TooLong } else { Next::Line(&self.line) });
+                return Ok(if too_long { Next::TooLong } else { Next::Message(&self.line) });
             }
         }
     }
@@ -90,7 +90,7 @@ pub(super) async fn all(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use futures_util::io::{BufReader, Cursor};
 
@@ -107,7 +107,7 @@ mod tests {
     async fn lines_come_whole_and_the_cut_one_does_not() {
         let mut lines = lines("one\n\nthree, longer\nfour", 20);
         for line in ["one", "", "three, longer"] {
-            assert_eq!(lines.next(soon).await.unwrap(), Next::Line(line.as_bytes()));
+            assert_eq!(lines.next(soon).await.unwrap(), Next::Message(line.as_bytes()));
         }
         assert_eq!(lines.next(soon).await.unwrap(), Next::End);
     }
@@ -116,7 +116,7 @@ mod tests {
     async fn one_too_long_is_passed_over() {
         let mut lines = lines("12345678\n1234567\n", 7);
         assert_eq!(lines.next(soon).await.unwrap(), Next::TooLong);
-        assert_eq!(lines.next(soon).await.unwrap(), Next::Line(b"1234567"));
+        assert_eq!(lines.next(soon).await.unwrap(), Next::Message(b"1234567"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -125,7 +125,7 @@ mod tests {
         let stream = BufReader::new(Compat(listener));
         let mut lines = Lines::new(stream, 64);
         tokio::io::AsyncWriteExt::write_all(&mut speaker, b"{}\n").await.unwrap();
-        assert_eq!(lines.next(soon).await.unwrap(), Next::Line(b"{}"));
+        assert_eq!(lines.next(soon).await.unwrap(), Next::Message(b"{}"));
         assert_eq!(lines.next(soon).await.unwrap(), Next::Silence);
     }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     /// A tokio stream as futures has them.
-    struct Compat(tokio::io::DuplexStream);
+    pub(in super::super) struct Compat(pub(in super::super) tokio::io::DuplexStream);
 
     impl futures_util::io::AsyncRead for Compat {
         fn poll_read(

@@ -3,7 +3,8 @@
 //! ```text
 //! access: kubeconfig or service account ──▶ client
 //! follow: one task a scope (a kind, of the cluster or of a namespace): list, watch, wait out errors
-//! lines, decode: octets ──▶ events ──▶ slim objects        (each bad one a Problem, the good ones go on)
+//! answer: asks for protobuf, else JSON; frames, lines: octets ──▶ messages
+//! proto, decode: messages ──▶ events ──▶ slim objects      (each bad one a Problem, the good ones go on)
 //! ```
 //!
 //! Watched are Services, EndpointSlices, StatefulSets and, without a filter, Namespaces; Pods only for
@@ -11,10 +12,13 @@
 //! ([`crate::cluster::Relist`]) decides what they change.
 
 mod access;
+mod answer;
 mod decode;
 mod failure;
 mod follow;
+mod frames;
 mod lines;
+mod proto;
 mod scope;
 
 use std::time::Duration;
@@ -28,6 +32,7 @@ pub use scope::Scope;
 use crate::cluster::ObjectName;
 use crate::model::{Object, Selector};
 use crate::source::Problem;
+use answer::Api;
 use follow::Follow;
 
 /// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait.
@@ -111,7 +116,7 @@ impl Kubernetes {
         for (number, scope) in scopes.iter().enumerate() {
             let follow = Follow {
                 access: access.clone(),
-                client: client.clone(),
+                api: Api::new(client.clone()),
                 options: options.clone(),
                 number,
                 scope: scope.clone(),

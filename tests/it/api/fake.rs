@@ -15,6 +15,10 @@ use serde_json::Value;
 use super::http::{self, Request};
 use super::objects::{at, bookmark, event, page, status};
 
+const JSON: &str = "application/json";
+/// A watch in protobuf, as an API server calls it.
+const WATCH: &str = "application/vnd.kubernetes.protobuf;stream=watch";
+
 /// How the server answers a request.
 #[derive(Debug, Clone)]
 pub(super) enum Answer {
@@ -24,6 +28,10 @@ pub(super) enum Answer {
     Body(u16, String),
     /// Lines of a watch, each with its own chunk.
     Lines(Vec<String>, Then),
+    /// A code, a Content-Type and a body.
+    Typed(u16, &'static str, Vec<u8>),
+    /// Octets of a watch in protobuf, each part with its own chunk.
+    Frames(Vec<Vec<u8>>, Then),
     /// Not one octet, on an open connection.
     Never,
 }
@@ -245,23 +253,36 @@ fn serve(stream: &TcpStream, shared: &Shared) {
     match answer {
         Answer::Healthy => healthy(stream, shared, &request, began),
         Answer::Body(code, body) => {
-            http::answer(stream, code, &body);
+            http::answer(stream, code, JSON, body.as_bytes());
         }
         Answer::Never => wait_for_the_end(shared),
+        Answer::Typed(code, content_type, body) => {
+            http::answer(stream, code, content_type, &body);
+        }
         Answer::Lines(lines, then) => {
             let next = shared.state().changes.len();
-            if !http::begin(stream) || !lines.iter().all(|line| http::line(stream, line)) {
-                return;
-            }
-            match then {
-                Then::GoOn => go_on(stream, shared, &request, (began, next)),
-                Then::End => {
-                    http::end(stream);
-                }
-                Then::Break => {}
-                Then::Silence => wait_for_the_end(shared),
+            if http::begin(stream, JSON) && lines.iter().all(|line| http::line(stream, line)) {
+                behind(stream, shared, &request, then, (began, next));
             }
         }
+        Answer::Frames(parts, then) => {
+            let next = shared.state().changes.len();
+            if http::begin(stream, WATCH) && parts.iter().all(|part| http::chunk(stream, part)) {
+                behind(stream, shared, &request, then, (began, next));
+            }
+        }
+    }
+}
+
+/// What comes behind scripted lines or frames.
+fn behind(stream: &TcpStream, shared: &Shared, request: &Request, then: Then, from: (u32, usize)) {
+    match then {
+        Then::GoOn => go_on(stream, shared, request, from),
+        Then::End => {
+            http::end(stream);
+        }
+        Then::Break => {}
+        Then::Silence => wait_for_the_end(shared),
     }
 }
 
@@ -276,10 +297,10 @@ fn healthy(stream: &TcpStream, shared: &Shared, request: &Request, began: u32) {
         (objects.cloned().collect::<Vec<_>>(), state.version.to_string(), state.changes.len())
     };
     if !request.is_watch() {
-        http::answer(stream, 200, &page(&version, "", &objects));
+        http::answer(stream, 200, JSON, page(&version, "", &objects).as_bytes());
         return;
     }
-    if !http::begin(stream) {
+    if !http::begin(stream, JSON) {
         return;
     }
     if request.is_streamed() {

@@ -85,23 +85,31 @@ fn decoded(text: &str) -> String {
 }
 
 /// Answers with a body and closes. Whether the client still was there.
-pub(super) fn answer(mut stream: &TcpStream, code: u16, body: &str) -> bool {
+pub(super) fn answer(mut stream: &TcpStream, code: u16, content_type: &str, body: &[u8]) -> bool {
     let head = format!(
-        "HTTP/1.1 {code} Said\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {code} Said\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).is_ok()
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).is_ok()
 }
 
 /// Begins a chunked answer. Whether the client still was there, as of all below.
-pub(super) fn begin(mut stream: &TcpStream) -> bool {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+pub(super) fn begin(mut stream: &TcpStream, content_type: &str) -> bool {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).is_ok()
 }
 
 /// A line as one chunk.
-pub(super) fn line(mut stream: &TcpStream, line: &str) -> bool {
-    stream.write_all(format!("{:x}\r\n{line}\n\r\n", line.len() + 1).as_bytes()).is_ok()
+pub(super) fn line(stream: &TcpStream, line: &str) -> bool {
+    chunk(stream, format!("{line}\n").as_bytes())
+}
+
+/// Octets as one chunk.
+pub(super) fn chunk(mut stream: &TcpStream, octets: &[u8]) -> bool {
+    let chunk = [format!("{:x}\r\n", octets.len()).as_bytes(), octets, b"\r\n"].concat();
+    stream.write_all(&chunk).is_ok()
 }
 
 /// The last chunk.

@@ -16,4 +16,5 @@ mod objects;
 mod odd;
 mod pressure;
 mod program;
+mod protobuf;
 mod silence;
