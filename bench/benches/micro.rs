@@ -50,7 +50,10 @@ fn mk_slice(service: usize, endpoints: usize, generation: u8) -> Object {
         Endpoint {
             addresses: vec![address.into()],
             hostname: Some(label(&name)),
-            pod: Some(PodReference { name: name.into(), uid: format!("{place:08x}-0000-4000-8000-000000000000").into() }),
+            pod: Some(PodReference {
+                name: name.into(),
+                uid: format!("{place:08x}-0000-4000-8000-000000000000").into(),
+            }),
             ready: true,
             terminating: false,
         }

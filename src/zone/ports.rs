@@ -29,28 +29,26 @@ pub(crate) struct Ports {
 }
 
 /// The SRV records at the service's name and at the names of its ports.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash, Default)]
 enum Records {
     /// Each port, at the service itself (ClusterIP).
     Itself(PortSet),
     /// Each host with each port of the only set there is.
+    #[default]
     HostsByPorts,
     /// Hosts differ in their ports.
     Listed(Box<Listed>),
-}
-
-impl Default for Records {
-    fn default() -> Self {
-        Self::HostsByPorts
-    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Listed {
     at_service: Box<[SrvEntry]>,
     /// Sorted by `_name`, then by `_protocol`.
-    at_ports: Box<[(Box<[u8]>, &'static [u8], Box<[SrvEntry]>)]>,
+    at_ports: Box<[ListedPort]>,
 }
+
+/// `_name`, `_protocol`, and what stands there.
+type ListedPort = (Box<[u8]>, &'static [u8], Box<[SrvEntry]>);
 
 /// One SRV record at the service's name or at a named port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
