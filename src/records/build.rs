@@ -50,7 +50,7 @@ pub fn service_records(input: Input<'_>, settings: &Settings) -> (Option<Service
     match input.service.map(|service| (service, &service.shape)) {
         None => {}
         Some((_, ServiceShape::External(target))) => match Name::from_text(target) {
-            Ok(target) => records.shape = Shape::External(target),
+            Ok(target) => records.shape = Shape::External(Box::new(target)),
             Err(error) => problems.push(Problem::External(key.clone(), error)),
         },
         Some((service, ServiceShape::ClusterIp(addresses))) => {

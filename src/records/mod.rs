@@ -41,8 +41,8 @@ pub enum Shape {
     ClusterIp,
     /// Exists while it has a ready endpoint.
     Headless,
-    /// A CNAME.
-    External(Name),
+    /// A CNAME. In a box: of a hundred services hardly one is an alias, and each has room for it.
+    External(Box<Name>),
     /// There is no such Service; only names that a StatefulSet expects below it.
     Absent,
 }

@@ -146,7 +146,7 @@ impl Publisher {
         let services = shared.services.pin();
         let old = services.get(&*wire_key).map(|stored| &stored.0);
         let entry = records.map(|records| {
-            let key = old.map_or_else(|| Key::from(&*wire_key), |old| Arc::clone(old.shared_key()));
+            let key = old.map_or_else(|| Key::new(&wire_key), |old| old.shared_key().clone());
             Entry::new(key, records, prepared.settings.ttl, |ports| self.ports.share(ports))
         });
         if old == entry.as_ref() {
@@ -266,7 +266,7 @@ fn pointers(entry: &Entry, prepared: &Prepared) -> Names {
     let mut names: Names = wanted
         .map(|(address, rank)| {
             let (block, last) = Prefix::block_of(address);
-            let service = Arc::clone(entry.shared_key());
+            let service = entry.shared_key().clone();
             (block, Pointer { last, rank, service, ttl: entry.ttl.positive })
         })
         .collect();
