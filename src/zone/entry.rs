@@ -443,7 +443,7 @@ mod tests {
                 v6: vec![std::net::Ipv6Addr::from_bits(u128::from(index))],
             },
             ports: [].into(),
-            governing: index % 2 == 0,
+            governing: index.is_multiple_of(2),
         };
         let hosts: Vec<Host> = (0..hosts).map(host).collect();
         let addresses = Addresses {
