@@ -79,7 +79,7 @@ pub const NUMBERS: &[Number] = &[
         "",
         1024,
         [1, 1_000_000],
-        "The same for one client: an IPv4 address, or the /64 of an IPv6 one.",
+        "The same for one client: an address, or the /64 of a global IPv6 one.",
     ),
     number(
         "limits.tcp_idle",

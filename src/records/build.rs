@@ -206,7 +206,8 @@ impl<'a> Endpoints<'a> {
             if at_host.insert((index, place.address)) {
                 host.addresses.push(place.address);
             }
-            if host.ports != place.ports {
+            let has = |port: &Port| host.ports.binary_search(port).is_ok();
+            if !Arc::ptr_eq(&host.ports, &place.ports) && !place.ports.iter().all(has) {
                 host.ports = sorted([&*host.ports, &*place.ports].concat()).into();
             }
         }

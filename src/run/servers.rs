@@ -126,7 +126,7 @@ async fn say_drops(counters: UdpCounters) {
             warn!(
                 dropped,
                 more = dropped - said,
-                "UDP packets found the receive buffer full: raise limits.udp_receive_buffer, or limits.udp_threads where cores are idle"
+                "UDP packets were dropped, most often because they found the receive buffer full: raise limits.udp_receive_buffer, or limits.udp_threads where cores are idle"
             );
             said = dropped;
             tokio::time::sleep(SILENCE).await;

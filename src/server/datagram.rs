@@ -24,7 +24,7 @@ pub struct UdpSettings {
     pub receive_buffer: usize,
     /// Octets of each socket's send buffer; 0 is by the machine's memory.
     pub send_buffer: usize,
-    /// Keep the i-th thread of an address on the i-th core that the process may run on.
+    /// Keep the i-th thread, counted over all addresses, on the i-th core that the process may run on.
     pub pin: bool,
     /// Microseconds that a wait for packets spins on the interface's queue; 0 is not at all.
     pub busy_poll: u16,

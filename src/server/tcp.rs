@@ -26,7 +26,7 @@ use crate::zone::Reader;
 pub struct TcpLimits {
     /// Connections at one time; more are closed as they come.
     pub connections: usize,
-    /// The same for one IPv4 address, or the /64 of an IPv6 one.
+    /// The same for one address, or the /64 of a global IPv6 one.
     pub per_client: usize,
     /// How long a connection may be silent, or leave a reply unread.
     pub idle: Duration,
@@ -154,11 +154,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop_rx: watch::
     while connections.join_next().await.is_some() {}
 }
 
-/// Who holds a connection. A machine has an IPv6 /64 to itself (RFC 6177), and each of its addresses for the asking.
+/// Who holds a connection. On the Internet a machine has an IPv6 /64 to itself (RFC 6177), and each of its addresses for
+/// the asking; within a cluster a /64 is a node's pods, or all there are, so that there each address counts (unique local
+/// and link-local ones, RFC 4193 and 4291).
 fn client_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
+        IpAddr::V6(v6) if !v6.is_unique_local() && !v6.is_unicast_link_local() => {
+            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)))
+        }
+        address => address,
     }
 }
 
@@ -386,13 +390,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_an_ipv4_address_or_a_64_of_ipv6() {
+    fn a_client_is_an_address_or_a_global_64() {
         let of = |text: &str| client_of(text.parse().unwrap()).to_string();
         assert_eq!(of("192.0.2.7"), "192.0.2.7");
         assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("2001:db8:1:2::"), of("2001:db8:1:2:ffff::1"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        // Pods of one node.
+        assert_eq!(of("fd00:10:244::7"), "fd00:10:244::7");
+        assert_eq!(of("fe80::7"), "fe80::7");
     }
 
     #[test]

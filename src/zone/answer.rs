@@ -335,12 +335,10 @@ impl<'w> Writer<'w, '_, '_> {
         let (response, owner, view) = (&mut *self.response, self.owner, self.view);
         with_pointers(view, address, |pointers| {
             let (ttl, before) = (u32::from(ttl(pointers)), response.answers());
-            for pointer in pointers {
-                names(view, address, pointer, |label, key| {
-                    let name = [label, key, &*view.prepared.svc_zone];
-                    response.answer(owner, rtype::PTR, ttl, &name).map(drop)
-                })?;
-            }
+            names(view, address, pointers, |label, key| {
+                let name = [label, key, &*view.prepared.svc_zone];
+                response.answer(owner, rtype::PTR, ttl, &name).map(drop)
+            })?;
             // None: gone since it was found. The type is not there, which was true a moment later.
             Ok(response.answers() > before)
         })

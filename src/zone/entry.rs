@@ -313,15 +313,34 @@ impl Entry {
 
     /// The hosts that have the address, in order.
     pub(crate) fn hosts_at(&self, address: IpAddr) -> impl Iterator<Item = usize> + '_ {
-        let v4 = move |a: &[u8; 4]| address == IpAddr::from(*a);
-        let v6 = move |aaaa: &[u8; 16]| address == IpAddr::from(*aaaa);
-        (0..self.host_count()).filter(move |host| {
-            let place = self.place(*host);
-            match address {
-                IpAddr::V4(_) => self.a()[place.a.range()].iter().any(v4),
-                IpAddr::V6(_) => self.aaaa()[place.aaaa.range()].iter().any(v6),
-            }
-        })
+        (0..self.host_count()).filter(move |host| self.host_is_at(*host, address))
+    }
+
+    /// A host that has the address and that `wanted` says yes to, nearest to where it was: hosts move by as many as
+    /// came or went before them.
+    pub(crate) fn host_near(
+        &self,
+        hint: usize,
+        address: IpAddr,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let count = self.host_count();
+        let hint = hint.min(count);
+        let is = |host: &usize| self.host_is_at(*host, address) && wanted(*host);
+        let outwards = (0..count.max(1)).flat_map(|step| {
+            let above = hint.checked_add(step).filter(|host| *host < count);
+            let below = hint.checked_sub(step + 1);
+            [above, below].into_iter().flatten()
+        });
+        { outwards }.find(is)
+    }
+
+    fn host_is_at(&self, host: usize, address: IpAddr) -> bool {
+        let place = self.place(host);
+        match address {
+            IpAddr::V4(v4) => self.a()[place.a.range()].contains(&v4.octets()),
+            IpAddr::V6(v6) => self.aaaa()[place.aaaa.range()].contains(&v6.octets()),
+        }
     }
 }
 
@@ -487,6 +506,10 @@ mod tests {
                 assert_eq!(entry.is_governing(index), host.governing);
                 let found: Vec<usize> = entry.hosts_at(host.addresses.v4[0].into()).collect();
                 assert_eq!(found, [index]);
+                for hint in [0, index, index + 1, usize::MAX] {
+                    let near = entry.host_near(hint, host.addresses.v6[0].into(), |_| true);
+                    assert_eq!(near, Some(index));
+                }
             }
             assert_eq!(entry.host(b"h-none"), None);
             assert_eq!(entry.host(b""), None);

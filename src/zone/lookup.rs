@@ -280,21 +280,33 @@ pub(crate) fn with_pointers<R>(view: &View<'_>, address: IpAddr, then: impl FnOn
     then(blocks.get(&block).map_or(&[], |block| of_address(block, last)))
 }
 
-/// Calls with the parts of each name that a pointer stands for: a host's label or nothing, and the service's key. One
-/// whose service has changed since stands for none.
+/// Calls with the parts of each name of an address: a host's label or nothing, and the service's key. A pointer whose
+/// service has changed since stands for none; of two that are there while it changes one counts.
 pub(crate) fn names<E>(
     view: &View<'_>,
     address: IpAddr,
-    pointer: &Pointer,
+    pointers: &[Pointer],
     mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Some(entry) = view.service(&pointer.service) else { return Ok(()) };
-    if pointer.rank == Rank::ClusterIp {
-        return if entry.is_at(address) { each(&[], entry.key()) } else { Ok(()) };
+    for (index, pointer) in pointers.iter().enumerate() {
+        if pointers.get(index + 1).is_some_and(|next| next.is_the_same_name(pointer)) {
+            continue;
+        }
+        let Some(entry) = view.service(&pointer.service) else { continue };
+        let governing = pointer.rank == Rank::Governing;
+        let of_rank = |host: usize| entry.is_governing(host) == governing;
+        let mut name = |host: usize| each(entry.host_label(host), entry.key());
+        if pointer.rank == Rank::ClusterIp {
+            if entry.is_at(address) {
+                each(&[], entry.key())?;
+            }
+        } else if pointer.is_of_several() {
+            entry.hosts_at(address).filter(|host| of_rank(*host)).try_for_each(name)?;
+        } else if let Some(host) = entry.host_near(pointer.hint(), address, of_rank) {
+            name(host)?;
+        }
     }
-    let governing = pointer.rank == Rank::Governing;
-    let mut hosts = entry.hosts_at(address).filter(|host| entry.is_governing(*host) == governing);
-    hosts.try_for_each(|host| each(entry.host_label(host), entry.key()))
+    Ok(())
 }
 
 #[cfg(test)]

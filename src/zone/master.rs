@@ -191,16 +191,14 @@ impl<W: Write> Printer<'_, W> {
     fn names_of(&self, address: IpAddr) -> Vec<(u16, String)> {
         with_pointers(self.view, address, |pointers| {
             let (ttl, mut of_address) = (ttl(pointers), Vec::new());
-            for pointer in pointers {
-                let each = |label: &[u8], key: &[u8]| {
-                    let mut parsed = ParsedName::default();
-                    if parsed.parse(&[label, key, &self.prepared.svc_zone].concat()).is_ok() {
-                        of_address.push((ttl, parsed.to_string()));
-                    }
-                    Ok::<(), std::convert::Infallible>(())
-                };
-                let Ok(()) = names(self.view, address, pointer, each);
-            }
+            let each = |label: &[u8], key: &[u8]| {
+                let mut parsed = ParsedName::default();
+                if parsed.parse(&[label, key, &self.prepared.svc_zone].concat()).is_ok() {
+                    of_address.push((ttl, parsed.to_string()));
+                }
+                Ok::<(), std::convert::Infallible>(())
+            };
+            let Ok(()) = names(self.view, address, pointers, each);
             of_address
         })
     }

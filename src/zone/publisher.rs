@@ -56,9 +56,11 @@ pub struct Publisher {
     shared: Arc<Shared>,
     ports: SharedPorts,
     /// By block: what is a name of an address of it now (true), or is one no longer.
-    differing: BTreeMap<Prefix, BTreeMap<Pointer, bool>>,
+    differing: Differing,
     held: usize,
 }
+
+type Differing = BTreeMap<Prefix, BTreeMap<Pointer, bool>>;
 
 impl Publisher {
     /// Publishes; gives how many of the changes changed something. The serial moves, once, when any did, after
@@ -94,7 +96,12 @@ impl Publisher {
             // Which names an address has is not encoded in what is compared: it is set right here.
             let shared = Arc::clone(&self.shared);
             for Stored(entry) in &shared.services.pin() {
-                self.change_pointers(pointers(entry, &old), pointers(entry, &new));
+                let (gone, more) = differing(pointers(entry, &old), pointers(entry, &new));
+                self.hold(gone, false);
+                self.hold(more, true);
+                if self.held >= HELD {
+                    self.replace_pointers();
+                }
             }
             self.replace_pointers();
         }
@@ -160,6 +167,14 @@ impl Publisher {
         if is && !was {
             self.namespace(&key.namespace, |s| NamespaceState { services: s.services + 1, ..s });
         }
+        // An address's names stand before the service says them and go after it has ceased to: an address that has a
+        // name before and after a publish has one throughout. What nobody is answered yet is held back, for speed.
+        let (gone, more) = differing(before, after);
+        if shared.synchronised.load(Ordering::Acquire) {
+            self.add_pointers(more);
+        } else {
+            self.hold(more, true);
+        }
         match entry {
             Some(entry) => {
                 services.insert(Stored(entry));
@@ -174,50 +189,63 @@ impl Publisher {
                 ..s
             });
         }
-        self.change_pointers(before, after);
+        self.hold(gone, false);
         if self.held >= HELD {
             self.replace_pointers();
         }
         true
     }
 
-    /// Holds what differs of one service's share of the names of its addresses.
-    fn change_pointers(&mut self, before: Names, after: Names) {
-        let gone = before.iter().filter(|name| after.binary_search(name).is_err()).cloned();
-        let gone: Names = gone.collect();
-        let new = after.into_iter().filter(|name| before.binary_search(name).is_err());
-        for ((block, pointer), is) in gone.into_iter().map(|n| (n, false)).chain(new.map(|n| (n, true))) {
+    /// Holds pointers back until the blocks are replaced.
+    fn hold(&mut self, pointers: Names, is: bool) {
+        for (block, pointer) in pointers {
             self.held += 1;
             self.differing.entry(block).or_default().insert(pointer, is);
         }
     }
 
-    /// Replaces each block that differs, in one insert.
-    fn replace_pointers(&mut self) {
-        let blocks = self.shared.blocks.pin();
-        for (prefix, differing) in std::mem::take(&mut self.differing) {
-            let old = blocks.get(&prefix);
-            let kept =
-                old.map_or(&[][..], |old| old).iter().filter(|pointer| !differing.contains_key(pointer));
-            let mut block: Vec<Pointer> = kept.cloned().collect();
-            block.extend(differing.iter().filter(|(_, is)| **is).map(|(pointer, _)| pointer.clone()));
-            // Two sorted runs.
-            block.sort();
-            match (old.is_some(), block.is_empty()) {
-                (false, true) => {}
-                (true, true) => {
-                    blocks.remove(&prefix);
-                    self.count(prefix, -1);
-                }
-                (was, false) => {
-                    if !was {
-                        self.count(prefix, 1);
-                    }
-                    blocks.insert(prefix, block.into());
-                }
+    /// Adds pointers at once.
+    fn add_pointers(&mut self, pointers: Names) {
+        let mut differing: Differing = BTreeMap::new();
+        for (block, pointer) in pointers {
+            if let Some(held) = self.differing.get_mut(&block) {
+                // It was to go, and comes back.
+                held.remove(&pointer);
             }
+            differing.entry(block).or_default().insert(pointer, true);
+        }
+        differing.into_iter().for_each(|(prefix, pointers)| self.replace_block(prefix, &pointers));
+    }
+
+    /// Replaces each block of which something is held, in one insert.
+    fn replace_pointers(&mut self) {
+        for (prefix, differing) in std::mem::take(&mut self.differing) {
+            self.replace_block(prefix, &differing);
         }
         self.held = 0;
+    }
+
+    fn replace_block(&self, prefix: Prefix, differing: &BTreeMap<Pointer, bool>) {
+        let blocks = self.shared.blocks.pin();
+        let old = blocks.get(&prefix);
+        let kept = old.map_or(&[][..], |old| old).iter().filter(|pointer| !differing.contains_key(pointer));
+        let mut block: Vec<Pointer> = kept.cloned().collect();
+        block.extend(differing.iter().filter(|(_, is)| **is).map(|(pointer, _)| pointer.clone()));
+        // Two sorted runs.
+        block.sort();
+        match (old.is_some(), block.is_empty()) {
+            (false, true) => {}
+            (true, true) => {
+                blocks.remove(&prefix);
+                self.count(prefix, -1);
+            }
+            (was, false) => {
+                if !was {
+                    self.count(prefix, 1);
+                }
+                blocks.insert(prefix, block.into());
+            }
+        }
     }
 
     /// Counts a child at each reverse name above, as far up as the name itself comes or goes.
@@ -253,6 +281,13 @@ fn wire_key(key: &ServiceKey) -> Vec<u8> {
 /// A service's share of the names of addresses, by block, sorted; each once.
 type Names = Vec<(Prefix, Pointer)>;
 
+/// What is only before, and what is only after.
+fn differing(before: Names, after: Names) -> (Names, Names) {
+    let gone = before.iter().filter(|name| after.binary_search(name).is_err()).cloned().collect();
+    let more = after.into_iter().filter(|name| before.binary_search(name).is_err()).collect();
+    (gone, more)
+}
+
 /// What the reverse names of a service's addresses say.
 fn pointers(entry: &Entry, prepared: &Prepared) -> Names {
     let governing_only = prepared.settings.ptr == super::PtrNames::Governing;
@@ -261,17 +296,17 @@ fn pointers(entry: &Entry, prepared: &Prepared) -> Names {
         Some(host) if entry.is_governing(host) => Rank::Governing,
         Some(_) => Rank::Other,
     };
-    let all = entry.reverse().into_iter().map(|(address, host)| (address, rank(host)));
-    let wanted = all.filter(|(_, rank)| !governing_only || *rank != Rank::Other);
+    let all = entry.reverse().into_iter().map(|(address, host)| (address, host, rank(host)));
+    let wanted = all.filter(|(_, _, rank)| !governing_only || *rank != Rank::Other);
     let mut names: Names = wanted
-        .map(|(address, rank)| {
+        .map(|(address, host, rank)| {
             let (block, last) = Prefix::block_of(address);
             let service = entry.shared_key().clone();
-            (block, Pointer { last, rank, service, ttl: entry.ttl.positive })
+            (block, Pointer::new(last, rank, service, entry.ttl.positive, host))
         })
         .collect();
     names.sort();
-    names.dedup();
+    names.dedup_by(|(block, pointer), (other, first)| block == other && first.absorb(pointer));
     names
 }
 
@@ -305,6 +340,7 @@ mod tests {
     use super::*;
     use crate::records::{Addresses, Host, TtlOverrides};
     use crate::wire::Name;
+    use crate::zone::lookup::{self, with_pointers};
     use crate::zone::reverse::of_address;
     use crate::zone::{Order, PodNames, PtrNames, Ttl};
 
@@ -399,6 +435,73 @@ mod tests {
         publisher.publish([mk_change("a", &host), mk_removal("a"), mk_change("b", &host), mk_removal("b")]);
         assert_eq!(names(&publisher, "10.0.0.1"), 0);
         publisher.publish([mk_change("a", &host), mk_removal("a"), mk_change("a", &host)]);
+        assert_eq!(names(&publisher, "10.0.0.1"), 1);
+    }
+
+    /// The names of an address as a question finds them.
+    fn told(reader: &Reader, address: &str) -> Vec<String> {
+        let (view, address) = (reader.view(), address.parse().unwrap());
+        with_pointers(&view, address, |pointers| {
+            let mut told = Vec::new();
+            let each = |label: &[u8], _: &[u8]| {
+                told.push(String::from_utf8_lossy(&label[1..]).into_owned());
+                Ok::<(), ()>(())
+            };
+            lookup::names(&view, address, pointers, each).unwrap();
+            told
+        })
+    }
+
+    #[test]
+    fn an_address_that_has_a_name_before_and_after_has_one_throughout() {
+        let (mut publisher, reader) = mk_zone();
+        publisher.synchronised();
+        let hosts = [("x-0", "10.0.0.1"), ("x-1", "10.0.0.2")];
+        publisher.publish([mk_change("b", &hosts)]);
+        // It moves from one service to the other: between all the steps of one publish.
+        publisher.apply(&mk_change("a", &[("y-0", "10.0.0.1")]));
+        assert_eq!(told(&reader, "10.0.0.1"), ["y-0", "x-0"]);
+        publisher.apply(&mk_change("b", &hosts[1..]));
+        assert_eq!(told(&reader, "10.0.0.1"), ["y-0"]);
+        publisher.replace_pointers();
+        assert_eq!(told(&reader, "10.0.0.1"), ["y-0"]);
+        // Its rank changes, and nothing else.
+        let Change::Service(key, Some(mut records)) = mk_change("a", &[("y-0", "10.0.0.1")]) else {
+            unreachable!()
+        };
+        records.hosts[0].governing = false;
+        publisher.apply(&Change::Service(key, Some(records)));
+        assert_eq!(told(&reader, "10.0.0.1"), ["y-0"]);
+        publisher.replace_pointers();
+        assert_eq!(told(&reader, "10.0.0.1"), ["y-0"]);
+        assert_eq!((names(&publisher, "10.0.0.1"), told(&reader, "10.0.0.2")), (1, vec!["x-1".to_owned()]));
+    }
+
+    #[test]
+    fn what_was_to_go_and_comes_back_stays() {
+        let (mut publisher, reader) = mk_zone();
+        publisher.synchronised();
+        let host = [("x-0", "10.0.0.1")];
+        publisher.publish([mk_change("a", &host), mk_removal("a"), mk_change("a", &host)]);
+        assert_eq!(told(&reader, "10.0.0.1"), ["x-0"]);
+    }
+
+    #[test]
+    fn several_hosts_of_an_address_are_all_told_wherever_they_stand() {
+        let (mut publisher, reader) = mk_zone();
+        publisher.synchronised();
+        publisher.publish([mk_change("a", &[("x-1", "10.0.0.1"), ("x-2", "10.0.0.2")])]);
+        assert_eq!(told(&reader, "10.0.0.2"), ["x-2"]);
+        // All move by one: the pointers to the others are not written anew.
+        publisher.publish([mk_change("a", &[("x-0", "10.0.0.9"), ("x-1", "10.0.0.1"), ("x-2", "10.0.0.2")])]);
+        assert_eq!(
+            (told(&reader, "10.0.0.1"), told(&reader, "10.0.0.2")),
+            (vec!["x-1".into()], vec!["x-2".into()])
+        );
+        publisher.publish([mk_change("a", &[("x-1", "10.0.0.1"), ("x-2", "10.0.0.1")])]);
+        assert_eq!(told(&reader, "10.0.0.1"), ["x-1", "x-2"]);
+        publisher.publish([mk_change("a", &[("x-2", "10.0.0.1")])]);
+        assert_eq!(told(&reader, "10.0.0.1"), ["x-2"]);
         assert_eq!(names(&publisher, "10.0.0.1"), 1);
     }
 

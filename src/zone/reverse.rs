@@ -1,5 +1,6 @@
 //! The reverse side: who an address is, which reverse names exist, and where the reverse zones begin.
 
+use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
@@ -13,15 +14,75 @@ use crate::wire::ReverseName;
 pub(crate) type Block = Box<[Pointer]>;
 
 /// One service that gives an address a name. The name itself is read from the service's entry: it is the
-/// service's own for a clusterIP, else that of each host that has the address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// service's own for a clusterIP, else that of the host, or of each of the hosts, that has the address.
+#[derive(Debug, Clone)]
 pub(crate) struct Pointer {
+    pub(crate) service: Key,
+    /// Where the first of the hosts stood when this was written, and whether there are several of this rank.
+    host: u32,
+    /// Of the service.
+    pub(crate) ttl: u16,
     /// The address's last octet.
     pub(crate) last: u8,
     pub(crate) rank: Rank,
-    pub(crate) service: Key,
-    /// Of the service.
-    pub(crate) ttl: u16,
+}
+
+/// In the octet above the host's place.
+const SEVERAL: u32 = 1 << 31;
+
+impl Pointer {
+    pub(crate) fn new(last: u8, rank: Rank, service: Key, ttl: u16, host: Option<usize>) -> Self {
+        let host = host.and_then(|host| u32::try_from(host).ok()).unwrap_or(0) & !SEVERAL;
+        Self { service, host, ttl, last, rank }
+    }
+
+    /// Whether a pointer says the same but for the host: then this one is for both.
+    pub(crate) fn absorb(&mut self, other: &Self) -> bool {
+        let same = self.is_the_same_name(other) && self.ttl == other.ttl;
+        if same {
+            self.host = self.host.min(other.host) | SEVERAL;
+        }
+        same
+    }
+
+    /// Whether both stand for the same names, of one moment and of another: while a service changes, both are there.
+    pub(crate) fn is_the_same_name(&self, other: &Self) -> bool {
+        (self.last, self.rank, &self.service) == (other.last, other.rank, &other.service)
+    }
+
+    /// Where to look for the host first: it may have moved since.
+    pub(crate) fn hint(&self) -> usize {
+        (self.host & !SEVERAL) as usize
+    }
+
+    pub(crate) fn is_of_several(&self) -> bool {
+        self.host & SEVERAL > 0
+    }
+
+    fn key(&self) -> (u8, Rank, &Key, u16, bool) {
+        (self.last, self.rank, &self.service, self.ttl, self.is_of_several())
+    }
+}
+
+// The host's place is a hint, and no block is written anew because hosts moved up by one.
+impl PartialEq for Pointer {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Pointer {}
+
+impl PartialOrd for Pointer {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pointer {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 /// Those of one address, in the order they are answered.

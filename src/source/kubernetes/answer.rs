@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use tokio::time::{Instant, timeout};
+use tracing::info;
 
 use super::decode::{Encoding, Page, Status};
 use super::failure::Failure;
@@ -32,7 +33,7 @@ const MAX_REFUSAL: usize = 1 << 20;
 /// What a scope asks.
 pub(super) struct Api {
     pub(super) client: Client,
-    /// The server has refused protobuf, or sent something else for it: it is not asked again.
+    /// The server has refused protobuf, or sent something else for it: it is not asked again over this client.
     json_only: AtomicBool,
 }
 
@@ -157,6 +158,7 @@ impl Api {
             let encoding = encoding(response.headers().get(CONTENT_TYPE));
             let not_acceptable = code == http::StatusCode::NOT_ACCEPTABLE;
             if !json_only && (not_acceptable || !is_refusal && encoding.is_none()) {
+                info!(%code, uri = %request.uri(), "no protobuf from the API server: read as JSON on this connection");
                 self.json_only.store(true, Ordering::Relaxed);
                 continue;
             }

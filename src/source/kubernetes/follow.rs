@@ -136,7 +136,8 @@ impl Follow {
     /// New credentials, or another address, may be in the files by now.
     async fn reconnect(&mut self) {
         match self.access.client().await {
-            Ok(client) => self.api.client = client,
+            // Anew in all: what refused protobuf may have been something in between, for a while.
+            Ok(client) => self.api = Api::new(client),
             // The old client goes on: its credentials may be good again.
             Err(error) => warn!("{}: {}", self.scope, chain(&error)),
         }

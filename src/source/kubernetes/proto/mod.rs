@@ -118,7 +118,7 @@ pub(super) fn status(octets: &[u8]) -> Result<decode::Status, Damaged> {
     let status = Status::decode(unknown(octets, "Status")?)?;
     Ok(decode::Status {
         code: u16::try_from(status.code).unwrap_or_default(),
-        message: status.message,
+        message: lossy(&status.message),
         reason: status.reason,
         details: status.details.map(|details| decode::StatusDetails {
             retry_after_seconds: u32::try_from(details.retry_after_seconds).unwrap_or_default(),
@@ -244,18 +244,27 @@ struct ObjectMeta {
     uid: String,
     #[prost(string, tag = "6")]
     resource_version: String,
-    #[prost(btree_map = "string, string", tag = "11")]
-    labels: BTreeMap<String, String>,
-    #[prost(btree_map = "string, string", tag = "12")]
-    annotations: BTreeMap<String, String>,
+    /// Values are octets: the API server checks the size of an annotation and keeps whatever it is. One that is not
+    /// UTF-8 must not cost the object its name.
+    #[prost(btree_map = "string, bytes", tag = "11")]
+    labels: BTreeMap<String, Vec<u8>>,
+    #[prost(btree_map = "string, bytes", tag = "12")]
+    annotations: BTreeMap<String, Vec<u8>>,
 }
 
 impl From<ObjectMeta> for Metadata {
     fn from(meta: ObjectMeta) -> Self {
         let ObjectMeta { name, namespace, uid, resource_version, labels, annotations } = meta;
+        let [labels, annotations] = [labels, annotations]
+            .map(|map| map.into_iter().map(|(key, value)| (key, lossy(&value))).collect());
         // What goes is no longer served when it is gone; its date is nobody's.
         Self { name, namespace, uid, resource_version, labels, annotations, deletion_timestamp: None }
     }
+}
+
+/// As JSON has it: what is not UTF-8 becomes U+FFFD.
+fn lossy(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -268,8 +277,8 @@ struct ListMeta {
 
 #[derive(Clone, PartialEq, Message)]
 struct Status {
-    #[prost(string, tag = "3")]
-    message: String,
+    #[prost(bytes = "vec", tag = "3")]
+    message: Vec<u8>,
     #[prost(string, tag = "4")]
     reason: String,
     #[prost(message, optional, tag = "5")]

@@ -212,6 +212,25 @@ fn an_object_that_is_damaged_behind_its_metadata_is_named() {
     assert!(text.starts_with("EndpointSlice: has no name: "), "{text}");
 }
 
+/// The API server checks the size of an annotation's value, not what it is.
+#[test]
+fn an_annotation_that_is_no_text_costs_neither_the_object_nor_its_name() {
+    let metadata = ObjectMeta {
+        name: "web".into(),
+        namespace: "default".into(),
+        annotations: [("x".to_owned(), b"\xff\xfe".to_vec())].into(),
+        ..ObjectMeta::default()
+    };
+    let spec = ServiceSpec { cluster_ip: "None".into(), ..ServiceSpec::default() };
+    let service = Service { metadata: Some(metadata), spec: Some(spec) };
+    let Ok(Said::Is(decoded)) = event(Kind::Service, &mk_event("ADDED", "Service", &service)) else {
+        panic!("not read")
+    };
+    assert!(matches!(decoded.object, Ok(Some(Object::Service(_)))), "{decoded:?}");
+    let deleted = event(Kind::Service, &mk_event("DELETED", "Service", &service));
+    assert!(matches!(deleted, Ok(Said::Gone(..))), "{deleted:?}");
+}
+
 #[test]
 fn what_is_no_event_is_an_error() {
     let service = Service::default();
