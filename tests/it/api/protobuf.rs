@@ -213,7 +213,8 @@ fn falls_back(answers: impl IntoIterator<Item = Answer>, asked: &[&str], json_fr
     // Of this scope only.
     assert_eq!(api.requests(SERVICES)[0].headers.get("accept").unwrap(), WATCH);
     assert_eq!(program.addresses(&name("default", "a")), "10.0.0.1");
-    assert_eq!(program.readyz(), (200, "ok\n".into()));
+    // A watch that was ended within a second of its list is trouble for a moment, in either encoding.
+    program.until_readyz(200, &["ok"]);
     program.is_well();
 }
 
