@@ -40,8 +40,9 @@ play() {
 }
 if ((${#filters[@]})); then
   # libtest is content with no test at all.
-  (cd "$root" && cargo test --locked --quiet --test cluster -- --ignored --list "${filters[@]}") | grep -q ': test$' ||
-    { echo "no test of that name: ${filters[*]}" >&2; exit 1; }
+  listed=$(cd "$root" && cargo test --locked --quiet --test cluster -- --ignored --list "${filters[@]}")
+  # Not a pipe, which a list of several lines would find closed behind its first.
+  grep -q ': test$' <<<"$listed" || { echo "no test of that name: ${filters[*]}" >&2; exit 1; }
   play --test-threads=2 "${filters[@]}"
 else
   play --test-threads=2 --skip faults::
