@@ -102,12 +102,14 @@ impl From<Object> for Held {
                 let packed = Packed::of_slice(&slice);
                 Self::Packed(slice.service, packed)
             }
-            Object::StatefulSet(StatefulSet { service: Some(ref service), ref namespace, .. }) => {
-                let key = ServiceKey { namespace: namespace.clone(), name: service.clone() };
-                let Object::StatefulSet(set) = &object else { return Self::Whole(object) };
-                Self::Packed(key, Packed::of_set(set))
-            }
-            Object::Namespace(_) | Object::StatefulSet(_) | Object::Pod(_) => Self::Whole(object),
+            Object::StatefulSet(set) => match &set.service {
+                Some(service) => {
+                    let key = ServiceKey { namespace: set.namespace.clone(), name: service.clone() };
+                    Self::Packed(key, Packed::of_set(&set))
+                }
+                None => Self::Whole(Object::StatefulSet(set)),
+            },
+            Object::Namespace(_) | Object::Pod(_) => Self::Whole(object),
         }
     }
 }

@@ -37,6 +37,10 @@ impl Entry {
         self.key.split_once('/').map_or("", |(namespace, _)| namespace)
     }
 
+    fn has(&self, kind: Kind, namespace: &str, name: &str) -> bool {
+        self.namespace() == namespace && self.objects.iter().any(|object| object.is(kind, name))
+    }
+
     fn service_key(&self) -> Option<ServiceKey> {
         let (namespace, name) = self.key.split_once('/')?;
         Some(ServiceKey { namespace: Label::new(namespace).ok()?, name: Label::new(name).ok()? })
@@ -109,10 +113,8 @@ impl Services {
             _ => self.home(kind, namespace, name)?,
         };
         let own = self.hash_own(kind, namespace, name);
-        let has = |entry: &Entry| {
-            entry.namespace() == namespace && entry.objects.iter().any(|object| object.is(kind, name))
-        };
-        let mut slot = self.entries.find_entry(service, has).ok()?;
+        let mut slot =
+            self.entries.find_entry(service, |entry: &Entry| entry.has(kind, namespace, name)).ok()?;
         let entry = slot.get_mut();
         let key = entry.service_key();
         let left = std::mem::take(&mut entry.objects).into_iter().filter(|object| !object.is(kind, name));
@@ -152,9 +154,7 @@ impl Services {
     fn home(&self, kind: Kind, namespace: &str, name: &str) -> Option<u64> {
         let own = self.hash_own(kind, namespace, name);
         let is_there = |home: &Home| {
-            let has = |entry: &Entry| {
-                entry.namespace() == namespace && entry.objects.iter().any(|object| object.is(kind, name))
-            };
+            let has = |entry: &Entry| entry.has(kind, namespace, name);
             home.own == own && self.entries.find(home.service, has).is_some()
         };
         self.homes.find(own, is_there).map(|home| home.service)

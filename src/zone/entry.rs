@@ -327,12 +327,12 @@ impl Entry {
         let count = self.host_count();
         let hint = hint.min(count);
         let is = |host: &usize| self.host_is_at(*host, address) && wanted(*host);
-        let outwards = (0..count.max(1)).flat_map(|step| {
-            let above = hint.checked_add(step).filter(|host| *host < count);
+        let mut outwards = (0..count).flat_map(|step| {
+            let above = Some(hint + step).filter(|host| *host < count);
             let below = hint.checked_sub(step + 1);
             [above, below].into_iter().flatten()
         });
-        { outwards }.find(is)
+        outwards.find(is)
     }
 
     fn host_is_at(&self, host: usize, address: IpAddr) -> bool {

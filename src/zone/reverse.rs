@@ -27,7 +27,7 @@ pub(crate) struct Pointer {
     pub(crate) rank: Rank,
 }
 
-/// In the octet above the host's place.
+/// The bit above the host's place.
 const SEVERAL: u32 = 1 << 31;
 
 impl Pointer {
