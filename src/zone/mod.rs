@@ -19,7 +19,7 @@ pub use answer::{Lookup, Outcome, Scratch, answer, look_up};
 pub use master::{MasterFile, Part};
 
 pub use publisher::{Change, Publisher, zone};
-pub use settings::{Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
+pub use settings::{Freshness, Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
 pub use store::{Reader, View};
 
 // Of `Settings` and `Nameserver`.
