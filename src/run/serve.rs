@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use super::feed::Feed;
+use super::from_cluster::Counting;
 use super::logging::say;
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
@@ -54,8 +55,12 @@ async fn run(
     let (publisher, reader) = zone(for_zone(&config, &own));
     let health = Health::new(reader.clone());
     let admin = start_admin(&config, &health)?;
-    let mut feed = Feed::start(&cluster, &config, &health).await?;
-    let servers = Servers::start(&config, listeners, &reader)?;
+    let counting = Counting::default();
+    let mut feed = Feed::start(&cluster, &config, &health, &counting).await?;
+    let mut served = Served::new(publisher, config, &own);
+    // Before the sockets are read: who asks meanwhile is answered from it.
+    feed.resume(&mut served).await;
+    let servers = Servers::start(&served.config, listeners, &reader)?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }
@@ -63,9 +68,13 @@ async fn run(
         say(&format!("listening admin {}", admin.address()));
     }
 
-    let mut served = Served::new(publisher, config, &own);
     let mut ready = false;
     loop {
+        if !ready && reader.is_synchronised() {
+            ready = true;
+            say("ready");
+            say_hints(&reader, &addresses);
+        }
         let mut new = None;
         tokio::select! {
             biased;
@@ -86,15 +95,16 @@ async fn run(
             () = terminate.received() => break,
             taken = feed.take(&mut served, new) => taken?,
         }
-        if !ready && reader.is_synchronised() {
-            ready = true;
-            say("ready");
-            say_hints(&reader, &addresses);
-        }
     }
     health.drain();
     if ready {
         drain(&mut terminate, &mut feed, &mut served).await;
+    }
+    feed.finish(&served).await;
+    let kept = counting.snapshot.counts();
+    if kept.successes + kept.failures > 0 {
+        let (successes, failures, octets) = (kept.successes, kept.failures, kept.octets);
+        info!(successes, failures, octets, longest_pause = ?kept.longest_pause, "ended; snapshots");
     }
     servers.stop().await
 }

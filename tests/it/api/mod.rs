@@ -18,3 +18,5 @@ mod pressure;
 mod program;
 mod protobuf;
 mod silence;
+mod snapshot;
+mod watches;
