@@ -1,10 +1,17 @@
 //! `--snapshot`: served at a start without an API server, replaced when it answers, refused when it is not whole.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rollcall::cluster::Index;
+use rollcall::model::{
+    Endpoint, EndpointSlice, Label, Object, PodReference, Port, Protocol, Service, ServiceKey, ServiceShape,
+    TtlOverrides,
+};
+use rollcall::source::snapshot::{self, Identity, Image, State};
 
 use super::fake::{Answer, Api};
 use super::objects::{NAMESPACES, SERVICES, SETS, SLICES, name};
@@ -286,4 +293,86 @@ fn what_the_account_may_not_see_is_as_it_was_known() {
     assert_eq!(program.addresses(&name("default", "a")), "10.0.0.1");
     program.until_readyz(200, &["degraded", "403", "snapshot of 20"]);
     program.is_well();
+}
+
+/// A cluster of services of ten endpoints each.
+fn mk_index(services: u32) -> Index {
+    let mut index = Index::new();
+    for number in 0..services {
+        let label = |text: String| Label::new(&text).unwrap();
+        let key = ServiceKey {
+            namespace: label(format!("team-{}", number % 200)),
+            name: label(format!("set-{number}")),
+        };
+        let endpoint = |replica: u32| {
+            let (host, address) = (format!("set-{number}-{replica}"), 0x0a00_0000 + number * 10 + replica);
+            let uid = format!("0f9a3a9e-6c1f-4a57-9d0e-{:012x}", number * 10 + replica).into();
+            Endpoint {
+                addresses: vec![Ipv4Addr::from(address).into()],
+                hostname: Some(label(host.clone())),
+                pod: Some(PodReference { name: host.into(), uid }),
+                ready: true,
+                terminating: false,
+            }
+        };
+        let port = Port { name: Some(label("web".into())), protocol: Protocol::Tcp, number: 80 };
+        index.apply(Object::Service(Service {
+            key: key.clone(),
+            shape: ServiceShape::Headless,
+            ports: vec![port.clone()],
+            ttl: TtlOverrides::default(),
+        }));
+        index.apply(Object::EndpointSlice(EndpointSlice {
+            service: key,
+            name: format!("set-{number}-x7k2p").into(),
+            ports: vec![port],
+            endpoints: (0..10).map(endpoint).collect(),
+        }));
+    }
+    index
+}
+
+/// `cargo test --release --test it hundred_thousand -- --ignored --nocapture`: the figure of docs/outages.md.
+#[test]
+#[ignore = "a measurement: of a release build, on a machine that does nothing else"]
+fn a_hundred_thousand_endpoints_are_served_within_100_ms_of_the_start() {
+    let (_folder, path) = mk_place();
+    let index = mk_index(10_000);
+    let identity = Identity {
+        server: "http://127.0.0.1:1/".into(),
+        namespaces: None,
+        selector: String::new(),
+        pods: false,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let state = State { written: now, fresh: now, complete: None, pods_known: false };
+    let mut pauses: Vec<Duration> = (0..20)
+        .map(|_| {
+            let began = Instant::now();
+            let image = Image::new(&identity, &state, &index, 8 << 20);
+            let pause = began.elapsed();
+            snapshot::write(&path, image).unwrap();
+            pause
+        })
+        .collect();
+    pauses.sort();
+    let octets = fs::metadata(&path).unwrap().len();
+    println!(
+        "{octets} octets; copied in {:?} to {:?}, half of them within {:?}",
+        pauses[0], pauses[19], pauses[10]
+    );
+    let mut took: Vec<Duration> = (0..11)
+        .map(|_| {
+            let began = Instant::now();
+            let program = Program::start_before("127.0.0.1:1".parse().unwrap(), &flag(&path), &[]);
+            assert_eq!(program.addresses("set-9999-7.set-9999.team-199.svc.cluster.local"), "10.1.134.157");
+            began.elapsed()
+        })
+        .collect();
+    took.sort();
+    println!(
+        "from exec to the first answer: {:?} to {:?}, half of them within {:?}",
+        took[0], took[10], took[5]
+    );
+    assert!(took[5] < Duration::from_millis(100), "{took:?}");
 }
