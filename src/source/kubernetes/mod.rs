@@ -35,8 +35,9 @@ use crate::source::Problem;
 use answer::Api;
 use follow::Follow;
 
-/// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait.
-const QUEUE: usize = 4096;
+/// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait: objects are
+/// at their largest here, decoded and not packed yet, and a list comes faster than it is taken up.
+const QUEUE: usize = 512;
 
 /// What is followed, and within which bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
