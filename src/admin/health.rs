@@ -45,6 +45,12 @@ impl Health {
         self.shared.told.store(Arc::new(Told { degraded, notes }));
     }
 
+    /// Whether what is served may be stale.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.shared.told.load().degraded.is_empty()
+    }
+
     /// All of it in one line.
     #[must_use]
     pub fn reasons(&self) -> String {

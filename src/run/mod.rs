@@ -7,6 +7,7 @@ mod from_manifests;
 mod hints;
 mod loading;
 mod logging;
+mod metrics;
 pub mod offline;
 mod serve;
 mod served;

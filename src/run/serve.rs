@@ -8,11 +8,12 @@ use tracing::{error, info};
 
 use super::feed::Feed;
 use super::logging::say;
+use super::metrics::{tell_cluster, tell_process};
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
 use super::settings::{for_zone, own_addresses};
 use super::{hints, offline};
-use crate::admin::Health;
+use crate::admin::{Health, Metrics, Pages};
 use crate::config::Config;
 use crate::server::Listener;
 use crate::zone::{Reader, zone};
@@ -53,9 +54,11 @@ async fn run(
     let own = own_addresses(&addresses)?;
     let (publisher, reader) = zone(for_zone(&config, &own));
     let health = Health::new(reader.clone());
-    let admin = start_admin(&config, &health)?;
+    let metrics = Metrics::default();
+    tell_process(&metrics);
+    let admin = start_admin(&config, &Pages { health: health.clone(), metrics: metrics.clone() })?;
     let mut feed = Feed::start(&cluster, &config, &health).await?;
-    let servers = Servers::start(&config, listeners, &reader)?;
+    let servers = Servers::start(&config, listeners, &reader, &metrics)?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }
@@ -64,6 +67,7 @@ async fn run(
     }
 
     let mut served = Served::new(publisher, config, &own);
+    tell_cluster(&metrics, &reader, &health, &served.observed);
     let mut ready = false;
     loop {
         let mut new = None;

@@ -21,7 +21,7 @@ mod lines;
 mod proto;
 mod scope;
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -63,6 +63,11 @@ pub struct Update {
     pub scope: usize,
     /// What was said.
     pub event: Event,
+    /// When it was heard.
+    pub arrived: Instant,
+    /// When what an applied slice tells of happened to a pod or Service, by the clock of whoever wrote it. It stands here
+    /// and not in the slice, for the index keeps those.
+    pub triggered: Option<SystemTime>,
 }
 
 /// What was said.
