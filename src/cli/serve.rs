@@ -22,7 +22,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Vec<String>>,
 
-    /// Tell health here over HTTP (/livez, /readyz): ADDRESS:PORT, :PORT for every address, or off
+    /// Tell health and metrics here over HTTP (/livez, /readyz, /metrics): ADDRESS:PORT, :PORT for every address, or off
     /// [default: 127.0.0.1:9153]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,

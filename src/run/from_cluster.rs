@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::following::State;
 use super::keeper::Keeper;
+use super::metrics::Waiting;
 use super::served::{Known, Served};
 use super::staleness::{Since, freshness};
 use crate::admin::Health;
@@ -31,6 +32,8 @@ pub(super) struct FromCluster {
     source: Kubernetes,
     scopes: Vec<State>,
     updates: Vec<Update>,
+    /// Of those that were taken, what is to be measured.
+    waiting: Waiting,
     alive: bool,
     /// Everything was listed by this source, or need not be.
     settled: bool,
@@ -69,6 +72,7 @@ impl FromCluster {
             source,
             scopes,
             updates: Vec::new(),
+            waiting: Waiting::default(),
             alive: true,
             settled: false,
             before: None,
@@ -173,7 +177,9 @@ impl FromCluster {
         let mut listed = false;
         let mut told = false;
         let mut problems = Vec::new();
-        for Update { scope, event } in std::mem::take(&mut self.updates) {
+        for update in std::mem::take(&mut self.updates) {
+            self.waiting.add(&update);
+            let Update { scope, event, .. } = update;
             let Some(state) = self.scopes.get_mut(scope) else { continue };
             if let Event::Problem(problem) = event {
                 problems.push(*problem);
@@ -189,6 +195,7 @@ impl FromCluster {
         let settles = !self.settled && self.scopes.iter().all(State::is_settled);
         // The first answers are about everything: services without their slices would only be made twice.
         if *served.known() == Known::Nothing && !self.settled && !settles {
+            self.waiting.clear();
             return;
         }
         if settles {
@@ -204,6 +211,7 @@ impl FromCluster {
         } else {
             served.publish();
         }
+        self.waiting.published(&served.observed, served.driver.index());
     }
 
     /// Deletes what a filter before this one admitted.

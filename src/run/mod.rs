@@ -9,6 +9,7 @@ mod hints;
 mod keeper;
 mod loading;
 mod logging;
+mod metrics;
 pub mod offline;
 mod serve;
 mod served;

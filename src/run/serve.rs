@@ -9,11 +9,12 @@ use tracing::{error, info};
 use super::feed::Feed;
 use super::from_cluster::Counting;
 use super::logging::say;
+use super::metrics::{tell_cluster, tell_process};
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
 use super::settings::{for_zone, own_addresses};
 use super::{hints, offline};
-use crate::admin::Health;
+use crate::admin::{Health, Metrics, Pages};
 use crate::config::Config;
 use crate::server::Listener;
 use crate::zone::{Reader, zone};
@@ -54,13 +55,16 @@ async fn run(
     let own = own_addresses(&addresses)?;
     let (publisher, reader) = zone(for_zone(&config, &own));
     let health = Health::new(reader.clone());
-    let admin = start_admin(&config, &health)?;
+    let metrics = Metrics::default();
+    tell_process(&metrics);
+    let admin = start_admin(&config, &Pages { health: health.clone(), metrics: metrics.clone() })?;
     let counting = Counting::default();
     let mut feed = Feed::start(&cluster, &config, &health, &counting).await?;
     let mut served = Served::new(publisher, config, &own);
+    tell_cluster(&metrics, &reader, &health, &served.observed);
     // Before the sockets are read: who asks meanwhile is answered from it.
     feed.resume(&mut served).await;
-    let servers = Servers::start(&served.config, listeners, &reader)?;
+    let servers = Servers::start(&served.config, listeners, &reader, &metrics)?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }

@@ -17,7 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::Upstream;
+use super::queries::QueryCell;
 use super::responder::{Reply, Responder, Transport};
+use super::tcp_counters::TcpCounters;
 use super::upstream::Chase;
 use crate::zone::Reader;
 
@@ -50,12 +52,14 @@ const MOST_INPUT: usize = PREFIX + u16::MAX as usize + READ;
 pub struct TcpServer {
     stop_tx: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    counters: TcpCounters,
 }
 
 struct Shared {
     reader: Reader,
     upstream: Option<Arc<Upstream>>,
     limits: TcpLimits,
+    counters: TcpCounters,
     connections: Arc<Semaphore>,
     by_client: DashMap<IpAddr, usize>,
     /// As many as were in use at one time, which is one a worker of the runtime.
@@ -69,6 +73,8 @@ struct Desk {
     input: Box<[u8]>,
     reply: Box<[u8]>,
     output: Vec<u8>,
+    /// Its own: who is at the desk is the one writer.
+    cell: Arc<QueryCell>,
 }
 
 impl Shared {
@@ -81,6 +87,7 @@ impl Shared {
             input: vec![0; READ].into(),
             reply: vec![0; usize::from(u16::MAX)].into(),
             output: Vec::new(),
+            cell: self.counters.queries().cell(),
         });
         let done = work(&mut desk);
         desk.output.clear();
@@ -101,10 +108,12 @@ impl TcpServer {
         limits: TcpLimits,
     ) -> io::Result<Self> {
         let (stop_tx, stop_rx) = watch::channel(false);
+        let counters = TcpCounters::new(limits.connections);
         let shared = Arc::new(Shared {
             reader: reader.clone(),
             upstream,
             limits,
+            counters: counters.clone(),
             connections: Arc::new(Semaphore::new(limits.connections)),
             by_client: DashMap::new(),
             desks: Mutex::default(),
@@ -114,7 +123,13 @@ impl TcpServer {
             let listener = TcpListener::from_std(listener)?;
             tasks.spawn(accept(listener, Arc::clone(&shared), stop_rx.clone()));
         }
-        Ok(Self { stop_tx, tasks })
+        Ok(Self { stop_tx, tasks, counters })
+    }
+
+    /// What is counted, for as long as somebody wants to know.
+    #[must_use]
+    pub fn counters(&self) -> TcpCounters {
+        self.counters.clone()
     }
 
     /// Stops accepting, lets each connection write what it has, and ends.
@@ -176,15 +191,18 @@ struct Guard {
 fn admit(shared: &Arc<Shared>, client: IpAddr) -> Option<Guard> {
     let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
         debug!(%client, "closed: too many connections");
+        shared.counters.refused_connection();
         return None;
     };
     let mut held = shared.by_client.entry(client).or_default();
     if *held >= shared.limits.per_client {
         debug!(%client, "closed: too many connections of one client");
+        shared.counters.refused_client();
         return None;
     }
     *held += 1;
     drop(held);
+    shared.counters.accepted();
     Some(Guard { shared: Arc::clone(shared), client, _permit: permit })
 }
 
@@ -194,6 +212,7 @@ impl Drop for Guard {
             *held = held.saturating_sub(1);
             *held == 0
         });
+        self.shared.counters.ended();
     }
 }
 
@@ -240,7 +259,8 @@ impl Connection<'_> {
         loop {
             let turn = if !self.output.is_empty() {
                 // A client that does not read holds no more than one turn's answers.
-                timeout(idle, self.stream.write_all(&self.output)).await??;
+                let written = timeout(idle, self.stream.write_all(&self.output)).await;
+                written.inspect_err(|_| self.shared.counters.idle_closed())??;
                 self.output = Vec::new();
                 // What had no room is answered before more is read.
                 Turn { wrote: true, more: true, ended: false }
@@ -257,7 +277,10 @@ impl Connection<'_> {
                     // A stop ends the reading; the replies that are due are still written.
                     _ = stop_rx.wait_for(|stop| *stop), if !closed => Turn::END,
                     turn = poll_fn(|cx| self.poll_turn(cx, reads)) => turn?,
-                    () = sleep_until(deadline), if reads => Turn::END,
+                    () = sleep_until(deadline), if reads => {
+                        self.shared.counters.idle_closed();
+                        Turn::END
+                    }
                 }
             };
             closed |= turn.ended;
@@ -303,15 +326,17 @@ impl Connection<'_> {
     /// Answers the whole messages of what is unanswered and of the octets that were read just now, and writes what the
     /// client takes at once: one write for all. What is left over stays with the connection.
     fn answer_read(&mut self, desk: &mut Desk, fresh: usize) -> io::Result<Turn> {
-        let Desk { responder, input, reply, output } = desk;
+        let began = std::time::Instant::now();
+        let Desk { responder, input, reply, output, cell } = desk;
         let fresh = &input[..fresh];
+        let (used, replies);
         if self.input.is_empty() {
-            let used = self.answer(fresh, responder, reply, output);
+            (used, replies) = self.answer(fresh, responder, reply, output, cell);
             keep(&mut self.input, &fresh[used..]);
         } else {
             keep(&mut self.input, fresh);
             let mut input = std::mem::take(&mut self.input);
-            let used = self.answer(&input, responder, reply, output);
+            (used, replies) = self.answer(&input, responder, reply, output, cell);
             if used < input.len() {
                 input.drain(..used);
                 self.input = input;
@@ -322,44 +347,63 @@ impl Connection<'_> {
             match self.stream.try_write(&output[written..]) {
                 Ok(octets) => written += octets,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    cell.took(began, replies);
+                    return Err(error);
+                }
             }
         }
+        cell.took(began, replies);
         self.output.extend_from_slice(&output[written..]);
         Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
     }
 
-    /// Answers whole messages, as long as replies may wait; gives how many octets they were.
+    /// Answers whole messages, as long as replies may wait; gives how many octets they were, and how many replies are
+    /// made.
     fn answer(
         &mut self,
         input: &[u8],
         responder: &mut Responder,
         reply: &mut [u8],
         output: &mut Vec<u8>,
-    ) -> usize {
-        let mut at = 0;
+        cell: &QueryCell,
+    ) -> (usize, u64) {
+        let (mut at, mut replies) = (0, 0);
         while self.in_waiting() < self.shared.limits.pipelined && output.len() < MOST_OUTPUT {
             let Some(&[high, low]) = input[at..].first_chunk::<PREFIX>() else { break };
             let length = usize::from(u16::from_be_bytes([high, low]));
             let Some(packet) = input.get(at + PREFIX..at + PREFIX + length) else { break };
             at += PREFIX + length;
-            match responder.respond(packet, Transport::Tcp, reply) {
-                Reply::Send(length) => push(output, &reply[..length]),
+            let (answer, asked) = responder.pin().respond_and_tell(packet, Transport::Tcp, reply);
+            let Some(asked) = asked else { continue };
+            match answer {
+                Reply::Send(length) => {
+                    push(output, &reply[..length]);
+                    cell.count(asked, packet.len(), reply, length);
+                    replies += 1;
+                }
                 Reply::Silence => {}
                 Reply::Chase { length, target, rtype, limit } => {
                     let Some(upstream) = &self.shared.upstream else {
                         push(output, &reply[..length]);
+                        cell.count(asked, packet.len(), reply, length);
+                        replies += 1;
                         continue;
                     };
                     let (packet, partial) = (packet.into(), reply[..length].into());
                     let chase = Chase { packet, partial, target, rtype, limit };
-                    let upstream = Arc::clone(upstream);
+                    let (upstream, began) = (Arc::clone(upstream), std::time::Instant::now());
+                    let counters = self.shared.counters.clone();
                     let waiting = self.waiting.get_or_insert_with(JoinSet::new);
-                    waiting.spawn(async move { upstream.complete(&chase).await });
+                    waiting.spawn(async move {
+                        let reply = upstream.complete(&chase).await;
+                        counters.queries().late().count_late(asked, chase.packet.len(), &reply, began);
+                        reply
+                    });
                 }
             }
         }
-        at
+        (at, replies)
     }
 
     /// Questions that wait for the upstream.

@@ -10,7 +10,7 @@
 //! same connection goes on as the watch. Where it is refused, pages are read.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use kube::api::{Request, WatchParams};
@@ -319,7 +319,7 @@ impl Follow {
     /// An object of a watch.
     async fn changed(&self, decoded: Decoded) -> Result<(), Closed> {
         match self.usable(decoded.object, decoded.beside).await? {
-            Some(Some(object)) => self.send(Event::Apply(object)).await,
+            Some(Some(object)) => self.send_change(Event::Apply(object), decoded.triggered).await,
             // It may have been a service's before.
             Some(None) => self.send(Event::Delete(decoded.name)).await,
             None => Ok(()),
@@ -345,7 +345,14 @@ impl Follow {
     }
 
     pub(super) async fn send(&self, event: Event) -> Result<(), Closed> {
-        self.updates.send(Update { scope: self.number, event }).await.map_err(|_| Closed)
+        self.send_change(event, None).await
+    }
+
+    async fn send_change(&self, event: Event, triggered: Option<SystemTime>) -> Result<(), Closed> {
+        // Before the wait for room in the queue, which is part of what a change takes.
+        let arrived = std::time::Instant::now();
+        let update = Update { scope: self.number, event, arrived, triggered };
+        self.updates.send(update).await.map_err(|_| Closed)
     }
 }
 
