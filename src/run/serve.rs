@@ -9,7 +9,7 @@ use tracing::{error, info};
 use super::feed::Feed;
 use super::from_cluster::Counting;
 use super::logging::say;
-use super::metrics::{tell_cluster, tell_process};
+use super::metrics::{tell_cluster, tell_outages, tell_process};
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
 use super::settings::{for_zone, own_addresses};
@@ -62,6 +62,7 @@ async fn run(
     let mut feed = Feed::start(&cluster, &config, &health, &counting).await?;
     let mut served = Served::new(publisher, config, &own);
     tell_cluster(&metrics, &reader, &health, &served.observed);
+    tell_outages(&metrics, &reader, &health, &counting);
     // Before the sockets are read: who asks meanwhile is answered from it.
     feed.resume(&mut served).await;
     let servers = Servers::start(&served.config, listeners, &reader, &metrics)?;
