@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::flags::SourceFlags;
-use crate::config::{Config, Typed};
+use crate::config::{Config, Typed, TypedSnapshot};
 use crate::run;
 
 /// Answer questions over UDP and TCP.
@@ -26,15 +26,23 @@ pub(super) struct Serve {
     /// [default: 127.0.0.1:9153]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+
+    /// Keep the cluster of an API server in this file, and serve it from there at a start without the API server
+    ///
+    /// Written whole or not at all, at most each `[snapshot] interval`; docs/outages.md has the rules.
+    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    snapshot: Option<String>,
 }
 
 impl Serve {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         run::init_logging();
         let (source, listen, admin) = (self.source.clone(), self.listen.clone(), self.admin.clone());
+        let snapshot = TypedSnapshot { path: self.snapshot.clone(), ..TypedSnapshot::default() };
         // Called again at each reload: the file and the environment's words may have changed.
         let configure = move || -> anyhow::Result<Config> {
-            source.resolve_around(Typed { listen: listen.clone(), admin: admin.clone(), ..source.typed() })
+            let (listen, admin, snapshot) = (listen.clone(), admin.clone(), snapshot.clone());
+            source.resolve_around(Typed { listen, admin, snapshot, ..source.typed() })
         };
         run::serve(configure)?;
         Ok(ExitCode::SUCCESS)

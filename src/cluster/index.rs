@@ -77,11 +77,11 @@ pub struct ServiceObjects {
 /// Objects by service, and what changed since it was last asked.
 #[derive(Default)]
 pub struct Index {
-    services: Services,
+    pub(super) services: Services,
     /// Sets without a `serviceName` have no names to expect, but they are there.
-    sets_of_none: HashSet<(Label, Box<str>)>,
-    namespaces: HashSet<Label>,
-    pods: HashMap<(Label, Box<str>), Box<[IpAddr]>>,
+    pub(super) sets_of_none: HashSet<(Label, Box<str>)>,
+    pub(super) namespaces: HashSet<Label>,
+    pub(super) pods: HashMap<(Label, Box<str>), Box<[IpAddr]>>,
     pods_by_address: HashMap<(Label, IpAddr), u32>,
     dirty: BTreeSet<Dirty>,
 }

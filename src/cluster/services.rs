@@ -61,6 +61,34 @@ impl Services {
         self.entries.is_empty() && self.homes.is_empty()
     }
 
+    /// `namespace/name` and objects of each service.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &[Packed])> {
+        self.entries.iter().map(|entry| (&*entry.key, &*entry.objects))
+    }
+
+    /// Adds a service that is not there with all its objects, none of which is there; else adds nothing and gives false.
+    pub(super) fn insert(&mut self, key: &ServiceKey, objects: Vec<Packed>) -> bool {
+        let (text, namespace) = (text(key), key.namespace.as_str());
+        let hash = self.hasher.hash_one(text.as_str());
+        let is_known = self.entries.find(hash, |entry| *entry.key == *text).is_some();
+        let is_elsewhere = |object: &Packed| self.home(object.kind(), namespace, object.name()).is_some();
+        let of_others = |object: &&Packed| !object.is_a(Kind::Service);
+        if is_known || objects.is_empty() || objects.iter().filter(of_others).any(is_elsewhere) {
+            return false;
+        }
+        for object in objects.iter().filter(of_others) {
+            let own = self.hash_own(object.kind(), namespace, object.name());
+            self.homes.insert_unique(own, Home { own, service: hash }, |home| home.own);
+        }
+        for object in &objects {
+            *self.counts.entry(object.kind()).or_default() += 1;
+        }
+        let entry = Entry { key: text.into(), objects: objects.into() };
+        let hasher = &self.hasher;
+        self.entries.insert_unique(hash, entry, |entry| hasher.hash_one(&*entry.key));
+        true
+    }
+
     /// The objects of a service.
     pub(super) fn get(&self, key: &ServiceKey) -> &[Packed] {
         let text = text(key);

@@ -10,5 +10,5 @@ mod typed;
 
 pub use error::{ConfigError, Problem};
 pub use numbers::{NUMBERS, Number};
-pub use resolve::{Admin, Cluster, Config};
-pub use typed::{Typed, TypedLimits, TypedSource, TypedTtl, TypedUpstream};
+pub use resolve::{Admin, Cluster, Config, Snapshot, Stale};
+pub use typed::{Typed, TypedLimits, TypedSnapshot, TypedSource, TypedStale, TypedTtl, TypedUpstream};

@@ -2,9 +2,11 @@
 
 mod driver;
 mod feed;
+mod following;
 mod from_cluster;
 mod from_manifests;
 mod hints;
+mod keeper;
 mod loading;
 mod logging;
 mod metrics;
@@ -13,6 +15,7 @@ mod serve;
 mod served;
 mod servers;
 mod settings;
+mod staleness;
 
 pub use driver::{Driver, Published};
 pub use logging::{init as init_logging, say};

@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use super::feed::Feed;
+use super::from_cluster::Counting;
 use super::logging::say;
 use super::metrics::{tell_cluster, tell_process};
 use super::served::Served;
@@ -57,8 +58,13 @@ async fn run(
     let metrics = Metrics::default();
     tell_process(&metrics);
     let admin = start_admin(&config, &Pages { health: health.clone(), metrics: metrics.clone() })?;
-    let mut feed = Feed::start(&cluster, &config, &health).await?;
-    let servers = Servers::start(&config, listeners, &reader, &metrics)?;
+    let counting = Counting::default();
+    let mut feed = Feed::start(&cluster, &config, &health, &counting).await?;
+    let mut served = Served::new(publisher, config, &own);
+    tell_cluster(&metrics, &reader, &health, &served.observed);
+    // Before the sockets are read: who asks meanwhile is answered from it.
+    feed.resume(&mut served).await;
+    let servers = Servers::start(&served.config, listeners, &reader, &metrics)?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }
@@ -66,10 +72,13 @@ async fn run(
         say(&format!("listening admin {}", admin.address()));
     }
 
-    let mut served = Served::new(publisher, config, &own);
-    tell_cluster(&metrics, &reader, &health, &served.observed);
     let mut ready = false;
     loop {
+        if !ready && reader.is_synchronised() {
+            ready = true;
+            say("ready");
+            say_hints(&reader, &addresses);
+        }
         let mut new = None;
         tokio::select! {
             biased;
@@ -90,15 +99,16 @@ async fn run(
             () = terminate.received() => break,
             taken = feed.take(&mut served, new) => taken?,
         }
-        if !ready && reader.is_synchronised() {
-            ready = true;
-            say("ready");
-            say_hints(&reader, &addresses);
-        }
     }
     health.drain();
     if ready {
         drain(&mut terminate, &mut feed, &mut served).await;
+    }
+    feed.finish(&served).await;
+    let kept = counting.snapshot.counts();
+    if kept.successes + kept.failures > 0 {
+        let (successes, failures, octets) = (kept.successes, kept.failures, kept.octets);
+        info!(successes, failures, octets, longest_pause = ?kept.longest_pause, "ended; snapshots");
     }
     servers.stop().await
 }

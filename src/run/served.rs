@@ -10,7 +10,7 @@ use super::Driver;
 use super::metrics::Observed;
 use super::settings::{for_records, for_zone};
 use crate::cluster::Kind;
-use crate::config::Config;
+use crate::config::{Config, Snapshot};
 use crate::source::manifests;
 use crate::source::{Problem, Severity};
 use crate::zone::Publisher;
@@ -42,6 +42,15 @@ impl Known {
     /// Everything that a filter admits.
     pub(super) fn within(filter: Option<&[String]>) -> Self {
         filter.map_or(Self::All, |names| Self::These(names.iter().cloned().collect()))
+    }
+
+    /// Whether everything of a namespace is known; None is of all of them.
+    pub(super) fn covers(&self, namespace: Option<&str>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::These(names) => namespace.is_some_and(|namespace| names.contains(namespace)),
+        }
     }
 
     /// What of it is left under a filter.
@@ -164,6 +173,10 @@ impl Served {
             ("source.manifests or source.kubeconfig", old.cluster != new.cluster),
             ("source.pod_cidr", old.source.pod_cidr != new.source.pod_cidr),
             ("source.service_cidr", old.source.service_cidr != new.source.service_cidr),
+            (
+                "snapshot.path",
+                old.snapshot.as_ref().map(|old| &old.path) != new.snapshot.as_ref().map(|new| &new.path),
+            ),
             ("upstream", (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits)),
             ("limits", (old.udp, old.tcp) != (new.udp, new.tcp)),
         ];
@@ -182,6 +195,10 @@ impl Served {
                 service_cidr: kept.source.service_cidr,
                 ..new.source
             },
+            snapshot: kept.snapshot.map(|kept| Snapshot {
+                interval: new.snapshot.as_ref().map_or(kept.interval, |new| new.interval),
+                ..kept
+            }),
             upstream: kept.upstream,
             upstream_limits: kept.upstream_limits,
             udp: kept.udp,

@@ -20,7 +20,7 @@ pub use lookup::ZoneKind;
 pub use master::{MasterFile, Part};
 
 pub use publisher::{Change, Publisher, zone};
-pub use settings::{Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
+pub use settings::{Freshness, Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
 pub use store::{Reader, View, ZoneSize};
 
 // Of `Settings` and `Nameserver`.

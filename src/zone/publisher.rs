@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,7 @@ use papaya::HashMap;
 use super::entry::{Entry, Key};
 use super::ports::Ports;
 use super::reverse::{Pointer, Prefix, Rank};
-use super::settings::{Prepared, Settings};
+use super::settings::{Freshness, Prepared, Settings};
 use super::store::{NamespaceState, PodKey, Reader, Shared, Size, Stored};
 use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
 
@@ -41,6 +41,8 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
         serial: AtomicU32::new(0),
         synchronised: AtomicBool::new(false),
         pods_known: AtomicBool::new(false),
+        ttl_cap: AtomicU16::new(u16::MAX),
+        expired: AtomicBool::new(false),
         size: Size::default(),
     });
     let ports = SharedPorts::default();
@@ -86,6 +88,17 @@ impl Publisher {
     /// Says whether every pod is known: while they are not, verified names of pods are SERVFAIL.
     pub fn set_pods_known(&mut self, known: bool) {
         self.shared.pods_known.store(known, Ordering::Release);
+    }
+
+    /// Says how far what is published may be believed. No record is made again for it: each answer goes by it.
+    pub fn set_freshness(&mut self, freshness: Freshness) {
+        let (cap, expired) = match freshness {
+            Freshness::Fresh => (u16::MAX, false),
+            Freshness::Stale { ttl_cap } => (ttl_cap, false),
+            Freshness::Expired => (u16::MAX, true),
+        };
+        self.shared.ttl_cap.store(cap, Ordering::Relaxed);
+        self.shared.expired.store(expired, Ordering::Relaxed);
     }
 
     /// Replaces the settings. Times to live are encoded: the caller publishes every service again.

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
@@ -96,6 +96,10 @@ pub(crate) struct Shared {
     pub(crate) synchronised: AtomicBool,
     /// Whether every pod was published once.
     pub(crate) pods_known: AtomicBool,
+    /// The longest time to live that is said just now; [`u16::MAX`] is as long as the records have.
+    pub(crate) ttl_cap: AtomicU16,
+    /// What is published is too old to be said.
+    pub(crate) expired: AtomicBool,
     pub(crate) size: Size,
 }
 
@@ -151,6 +155,8 @@ impl Reader {
         let (synchronised, serial) = (self.is_synchronised(), self.serial());
         View {
             synchronised,
+            expired: self.is_expired(),
+            ttl_cap: self.shared.ttl_cap.load(Ordering::Relaxed),
             serial,
             services: self.shared.services.pin(),
             prepared: self.shared.prepared.load(),
@@ -182,11 +188,19 @@ impl Reader {
     pub fn is_synchronised(&self) -> bool {
         self.shared.synchronised.load(Ordering::Acquire)
     }
+
+    /// Whether what was published is too old to be said; see [`super::Freshness::Expired`].
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.shared.expired.load(Ordering::Relaxed)
+    }
 }
 
 /// The zone, pinned.
 pub struct View<'z> {
     pub(crate) synchronised: bool,
+    pub(crate) expired: bool,
+    pub(crate) ttl_cap: u16,
     pub(crate) serial: u32,
     services: HashSetRef<'z, Stored, RandomState, LocalGuard<'z>>,
     pub(crate) prepared: arc_swap::Guard<Arc<Prepared>>,

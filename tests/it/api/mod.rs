@@ -19,3 +19,5 @@ mod pressure;
 mod program;
 mod protobuf;
 mod silence;
+mod snapshot;
+mod watches;
