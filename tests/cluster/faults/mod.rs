@@ -2,8 +2,8 @@
 //! answers until it is over, and the right ones within seconds of that, never anything in between.
 //!
 //! The API server that fails is a second one over the same etcd (`api.rs`), so that there are changes while
-//! it is away; networks fail in a proxy (`proxy.rs`). A client asks all the while (`asker.rs`). `rollout/`
-//! holds every answer of a large rollout against the record of what was true.
+//! it is away; networks fail in a proxy (`proxy.rs`). A client asks all the while (`asker.rs`). Where
+//! changes do not stop, `oracle/` holds every answer against the record of what was true.
 
 mod api;
 mod asker;
@@ -11,6 +11,7 @@ mod away;
 mod client;
 mod cut;
 mod gone;
+mod oracle;
 mod paged;
 mod proxy;
 mod rollout;
