@@ -8,9 +8,12 @@
 mod api;
 mod asker;
 mod away;
+mod certificates;
 mod client;
 mod cut;
+mod gateway;
 mod gone;
+mod http;
 mod oracle;
 mod paged;
 mod proxy;
@@ -23,6 +26,11 @@ use crate::support::{ControlPlane, Options};
 
 /// How soon after a fault is over every answer is right.
 const RIGHT: Duration = Duration::from_secs(5);
+
+/// Whether there is time for the long forms: `tests/long.sh` sets `ROLLCALL_LONG`.
+fn is_long() -> bool {
+    std::env::var_os("ROLLCALL_LONG").is_some()
+}
 
 /// A control plane without controllers: there are only the objects that a test writes.
 fn bare(name: &str, api_flags: &[&str]) -> ControlPlane {
