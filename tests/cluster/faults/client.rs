@@ -125,9 +125,18 @@ impl Client {
         }
     }
 
-    /// Asks over the one TCP connection; a closed one is opened anew at the next question.
+    /// Asks over the one TCP connection. One that was used before may have been closed since, by the end of its
+    /// server or for its silence: as any client does, it is opened anew and asked once more.
     pub(super) fn ask_tcp(&mut self, question: &Question) -> Said {
-        match self.exchange_tcp(question) {
+        let is_used = self.tcp.is_some();
+        let answer = match self.exchange_tcp(question) {
+            Err(error) if is_used && !is_timeout(&error) => {
+                self.tcp = None;
+                self.exchange_tcp(question)
+            }
+            answer => answer,
+        };
+        match answer {
             Ok(reply) => said(&reply),
             Err(error) => {
                 self.tcp = None;

@@ -60,7 +60,7 @@ fn killed_at_random_moments() {
     let mut millis = |bound: usize| Duration::from_millis(random.below(bound) as u64);
     let (mut in_writes, mut alone, mut slowest) = (0, 0, Duration::ZERO);
     let is_over = AtomicBool::new(false);
-    let moves = thread::scope(|scope| {
+    let (moves, _rollcall) = thread::scope(|scope| {
         let churn = scope.spawn(|| slices.shuffle_while(|| !is_over.load(Ordering::Relaxed)));
         // However it ends, the changes end with it.
         let _over = OnDrop(&is_over);
@@ -97,7 +97,8 @@ fn killed_at_random_moments() {
             }
         }
         is_over.store(true, Ordering::Relaxed);
-        churn.join().unwrap()
+        // It is to answer on: what is right in the end is waited for.
+        (churn.join().unwrap(), rollcall)
     });
     let verdict = observation.finish(&course, TOLERANCE);
     println!(
@@ -109,12 +110,12 @@ fn killed_at_random_moments() {
     assert!(alone * 3 >= kills, "it started alone only {alone} times");
 }
 
-/// Waits for a moment until something else than a whole snapshot is there: it is being written.
+/// Waits for a moment until something else than a whole snapshot and its lock is there: it is being written.
 fn wait_for_write(folder: &Path) -> bool {
     let latest = Instant::now() + BEGINS;
     while Instant::now() < latest {
         let names = fs::read_dir(folder).unwrap().filter_map(Result::ok).map(|entry| entry.file_name());
-        if names.into_iter().any(|name| name != "snapshot") {
+        if names.into_iter().any(|name| name != "snapshot" && name != "snapshot.lock") {
             return true;
         }
     }

@@ -235,7 +235,9 @@ pub(in crate::faults) fn describe(
         let now = states.partition_point(|(since, _)| *since <= answer.received).saturating_sub(1);
         for (number, (since, state)) in states.iter().enumerate().take(now + 3).skip(now.saturating_sub(3)) {
             let says = state.says(&service.owner, &subject.asked);
-            let difference = numbers.by_number[answer.said].difference(&says);
+            let mut difference = numbers.by_number[answer.said].difference(&says);
+            // What is whole, and not half a change, may be some hundred records.
+            difference.truncate(600);
             let _ = writeln!(text, "  beside state {number}, since {since:?}: {difference}");
         }
     }
