@@ -1,6 +1,9 @@
 //! `/metrics` as a page: its two forms, its methods, and that docs/metrics.md names just what is on it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::manifests::nginx;
 use super::metrics::Counting;
@@ -33,6 +36,42 @@ fn both_forms_with_their_types_and_other_methods_refused() {
         "{}",
         nothing.body
     );
+}
+
+#[test]
+fn whoever_scrapes_how_often_keeps_nobody_from_an_answer() {
+    let counting = Counting::start(&nginx(3), "");
+    let before = counting.scrape();
+    let over = AtomicBool::new(false);
+    let asked = thread::scope(|scope| {
+        let scrapers: Vec<_> = (0..6)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut count = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        assert_eq!(request(counting.admin, "GET", "/metrics", "").code, 200);
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        let start = Instant::now();
+        let mut asked = 0;
+        while asked < 500 || start.elapsed() < Duration::from_secs(1) {
+            let reply =
+                super::asking::ask(counting.process.address(), "-t A nginx.default.svc.cluster.local");
+            assert_eq!(reply.sections[0].len(), 3);
+            asked += 1;
+        }
+        over.store(true, Ordering::Relaxed);
+        let scrapes: Vec<u32> = scrapers.into_iter().map(|scraper| scraper.join().unwrap()).collect();
+        assert!(scrapes.iter().all(|count| *count > 0), "each has its turn: {scrapes:?}");
+        asked
+    });
+    let family = "rollcall_dns_queries_total";
+    let labels = "zone=\"cluster.local\",type=\"A\",rcode=\"NOERROR\",transport=\"udp\"".to_owned();
+    assert_eq!(counting.scrape().since(&before, family), [(labels, f64::from(asked))].into());
 }
 
 #[test]
