@@ -229,19 +229,23 @@ impl Flood {
         }
     }
 
-    /// One whole answer.
+    /// One whole answer. It is not kept: ten thousand tasks wait here.
     async fn answer(&self, stream: &TcpStream) -> io::Result<()> {
-        let (mut octets, mut had) = ([0; 4096], 0);
+        let (mut front, mut had) = ([0; 2], 0);
         loop {
             stream.readable().await?;
-            match stream.try_read(&mut octets[had..]) {
+            let mut octets = [0; 4096];
+            match stream.try_read(&mut octets) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => had += read,
+                Ok(read) => {
+                    let missing = front.len().saturating_sub(had).min(read);
+                    front[had.min(2)..][..missing].copy_from_slice(&octets[..missing]);
+                    had += read;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
             }
-            let Some(&[high, low]) = octets[..had].first_chunk::<2>() else { continue };
-            if had >= 2 + usize::from(u16::from_be_bytes([high, low])) {
+            if had >= 2 && had >= 2 + usize::from(u16::from_be_bytes(front)) {
                 return Ok(());
             }
         }
