@@ -152,8 +152,9 @@ impl Flood {
         let socket = TcpSocket::new_v4()?;
         socket.bind((source, 0).into())?;
         if self.kind == Kind::Slow {
-            // What it takes in without reading is the server's to hold.
+            // What it takes in without reading, and has not sent yet, is not the server's: as little as there may be.
             socket.set_recv_buffer_size(4096)?;
+            socket.set_send_buffer_size(16 << 10)?;
         }
         socket.connect(self.server).await
     }
