@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::Driver;
 use super::settings::{for_records, for_zone};
@@ -148,23 +148,9 @@ impl Served {
         settings
     }
 
-    /// What of a new configuration can be taken over by a running server; says what cannot.
+    /// What of a new configuration can be taken over by a running server: all but what `config::AT_NEXT_START` names.
     pub(super) fn reloadable(&self, new: Config) -> Config {
-        let old = &self.config;
-        let fixed = [
-            ("zone", old.zone != new.zone),
-            ("listen", old.listen != new.listen),
-            ("admin", (old.admin, old.admin_connections) != (new.admin, new.admin_connections)),
-            ("source.manifests or source.kubeconfig", old.cluster != new.cluster),
-            ("source.pod_cidr", old.source.pod_cidr != new.source.pod_cidr),
-            ("source.service_cidr", old.source.service_cidr != new.source.service_cidr),
-            ("upstream", (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits)),
-            ("limits", (old.udp, old.tcp) != (new.udp, new.tcp)),
-        ];
-        for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
-            warn!("{key} changed: it is taken over at the next start");
-        }
-        let kept = old.clone();
+        let kept = self.config.clone();
         Config {
             zone: kept.zone,
             listen: kept.listen,
@@ -176,10 +162,7 @@ impl Served {
                 service_cidr: kept.source.service_cidr,
                 ..new.source
             },
-            upstream: kept.upstream,
-            upstream_limits: kept.upstream_limits,
             udp: kept.udp,
-            tcp: kept.tcp,
             ..new
         }
     }

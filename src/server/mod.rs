@@ -10,6 +10,7 @@ mod responder;
 mod socket;
 #[cfg(test)]
 mod socket_tests;
+mod tap;
 mod tcp;
 mod udp;
 mod upstream;
@@ -18,6 +19,7 @@ pub use counters::{UdpCounters, UdpCounts};
 pub use datagram::UdpSettings;
 pub use listen::{BindError, Listener, bind, reachable};
 pub use responder::{Pinned, Reply, Responder, Transport};
+pub use tap::{Dnstap, DnstapAddress, QueryLog, Queue, Tap, TapCounter};
 pub use tcp::{TcpLimits, TcpServer};
 pub use udp::UdpServer;
-pub use upstream::{Upstream, UpstreamError, UpstreamLimits};
+pub use upstream::{Upstream, UpstreamError, UpstreamLimits, UpstreamSlot};

@@ -1,7 +1,7 @@
 //! UDP: threads of their own, each with a socket of its own on the shared port.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +16,17 @@ use super::counters::{UdpCounters, UdpCounts, is_truncated};
 use super::datagram::UdpSettings;
 use super::responder::{Reply, Responder, Transport};
 use super::socket::{Batch, Calls, Envelope};
+use super::tap::{Asked, Seen, Tap};
 use super::upstream::Chase;
-use super::{Upstream, cores};
+use super::{UpstreamSlot, cores};
 use crate::zone::Reader;
 
 /// How long a thread waits for a packet before it looks whether it shall stop.
 pub(super) const WAIT: Duration = Duration::from_millis(200);
+
+/// Replies that wait for a task to ask the upstream for them, which takes microseconds; what finds no room is answered
+/// SERVFAIL.
+const PARKED: usize = 4096;
 
 /// The UDP side of the server, running.
 pub struct UdpServer {
@@ -36,11 +41,13 @@ pub(super) struct Parked {
     socket: Arc<UdpSocket>,
     envelope: Envelope,
     chase: Chase,
+    /// None where nobody watches.
+    asked: Option<Asked>,
 }
 
 impl UdpServer {
     /// Answers on bound sockets, a thread each. Aliases out of the zones go to `upstream` on the current
-    /// runtime.
+    /// runtime; without one they are the answer.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -48,7 +55,8 @@ impl UdpServer {
         sockets: Vec<UdpSocket>,
         settings: &UdpSettings,
         reader: &Reader,
-        upstream: Option<Arc<Upstream>>,
+        upstream: Option<&UpstreamSlot>,
+        tap: &Tap,
     ) -> io::Result<Self> {
         let calls = sockets.first().map_or(Calls::ALL, Calls::probe);
         if calls != Calls::ALL {
@@ -60,9 +68,9 @@ impl UdpServer {
         let stop = Arc::new(AtomicBool::new(false));
         let (parked_tx, parked) = upstream
             .map(|upstream| {
-                // As many as the upstream may have in flight: what finds no room is answered SERVFAIL.
-                let (parked_tx, parked_rx) = mpsc::channel(upstream.limits().in_flight);
-                (parked_tx, tokio::spawn(finish_parked(parked_rx, upstream, counters.clone())))
+                let (parked_tx, parked_rx) = mpsc::channel(PARKED);
+                let finishing = finish_parked(parked_rx, upstream.clone(), counters.clone(), tap.clone());
+                (parked_tx, tokio::spawn(finishing))
             })
             .unzip();
         let threads = sockets.into_iter().enumerate().map(|(index, socket)| {
@@ -77,6 +85,7 @@ impl UdpServer {
                 responder: Responder::reserved(reader.clone(), settings.batch),
                 reader: reader.clone(),
                 parked_tx: parked_tx.clone(),
+                tap: tap.clone(),
                 stop: Arc::clone(&stop),
             };
             std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || worker.run())
@@ -116,6 +125,7 @@ struct Worker {
     responder: Responder,
     reader: Reader,
     parked_tx: Option<mpsc::Sender<Box<Parked>>>,
+    tap: Tap,
     stop: Arc<AtomicBool>,
 }
 
@@ -139,22 +149,29 @@ impl Worker {
         let counter = self.counters.of(self.index);
         let mut failures = 0_u32;
         let mut last = None;
+        let bound = self.socket.local_addr().ok();
         loop {
             match batch.receive(&self.socket) {
                 Ok(()) => {
                     failures = 0;
+                    let asked = self.tap.asked();
                     let mut pinned = self.responder.pin();
                     let (socket, parked_tx) = (&self.socket, self.parked_tx.as_ref());
                     let mut counts = UdpCounts::default();
                     let mut questions = pinned.look_up(batch.packets());
                     batch.respond(|index, packet, out, envelope| {
                         let reply = questions.respond(index, packet, Transport::Udp, out);
-                        let (length, forwarded) = finish(reply, packet, out, envelope, socket, parked_tx);
+                        let (length, forwarded) =
+                            finish(reply, packet, out, envelope, socket, parked_tx, asked);
                         counts.forwarded += u64::from(forwarded);
                         counts.truncated += u64::from(length > 0 && is_truncated(out));
                         length
                     });
                     let sent = batch.send(&self.socket);
+                    if let Some(asked) = asked {
+                        let seen = |(query, reply, envelope)| seen(query, reply, envelope, bound, asked);
+                        self.tap.show(batch.exchanges().filter_map(seen));
+                    }
                     counts.received = batch.received() as u64;
                     (counts.answered, counts.failed) = (sent.sent as u64, sent.failed as u64);
                     counts.silent = counts.received - counts.forwarded - counts.answered - counts.failed;
@@ -203,13 +220,14 @@ fn finish(
     envelope: &Envelope,
     socket: &Arc<UdpSocket>,
     parked_tx: Option<&mpsc::Sender<Box<Parked>>>,
+    asked: Option<Asked>,
 ) -> (usize, bool) {
     match reply {
         Reply::Send(length) => (length, false),
         Reply::Silence => (0, false),
         Reply::Chase { length, target, rtype, limit } => {
             let chase = Chase { packet: packet.into(), partial: out[..length].into(), target, rtype, limit };
-            let parked = Box::new(Parked { socket: Arc::clone(socket), envelope: *envelope, chase });
+            let parked = Box::new(Parked { socket: Arc::clone(socket), envelope: *envelope, chase, asked });
             // Without room the client asks again; by then there may be some.
             match parked_tx.map(|tx| tx.try_send(parked)) {
                 Some(Ok(())) => (0, true),
@@ -222,20 +240,41 @@ fn finish(
     }
 }
 
+/// What the tap is shown of an exchange.
+fn seen<'a>(
+    query: &'a [u8],
+    reply: &'a [u8],
+    envelope: &Envelope,
+    bound: Option<SocketAddr>,
+    asked: Asked,
+) -> Option<Seen<'a>> {
+    let server = bound.map(|bound| (envelope.asked_at().unwrap_or(bound.ip()), bound.port()).into());
+    Some(Seen { transport: Transport::Udp, client: envelope.client()?, server, asked, query, reply })
+}
+
 async fn finish_parked(
     mut parked_rx: mpsc::Receiver<Box<Parked>>,
-    upstream: Arc<Upstream>,
+    upstream: UpstreamSlot,
     counters: UdpCounters,
+    tap: Tap,
 ) {
     // Dropped with this task, and so ended with it.
     let mut waiting = JoinSet::new();
     while let Some(parked) = parked_rx.recv().await {
         while waiting.try_join_next().is_some() {}
-        let (upstream, counters) = (Arc::clone(&upstream), counters.clone());
+        let (upstream, counters, tap) = (upstream.get(), counters.clone(), tap.clone());
         waiting.spawn(async move {
-            let mut reply = upstream.complete(&parked.chase).await;
+            let mut reply = match upstream {
+                Some(upstream) => upstream.complete(&parked.chase).await,
+                // Taken away by a reload since: the aliases alone, as without one.
+                None => parked.chase.partial.to_vec(),
+            };
             let sent = parked.envelope.send(&parked.socket, &mut reply);
             counters.late().add_late(sent.is_ok(), is_truncated(&reply));
+            if let Some(asked) = parked.asked {
+                let bound = parked.socket.local_addr().ok();
+                tap.show(seen(&parked.chase.packet, &reply, &parked.envelope, bound, asked).into_iter());
+            }
             if let Err(error) = sent {
                 debug!(%error, "a reply could not be sent");
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use rollcall::config::{Config, Typed};
 use rollcall::run::offline;
-use rollcall::server::{Reply, Responder, Transport, UdpServer, UdpSettings, bind};
+use rollcall::server::{Reply, Responder, Tap, Transport, UdpServer, UdpSettings, bind};
 use rollcall::wire::{Name, class, rcode, rtype};
 use rollcall::zone::Reader;
 
@@ -218,7 +218,7 @@ fn check(row: &Row, responder: &mut Responder, out: &mut [u8]) -> anyhow::Result
 fn whole_thread(reader: &Reader) -> anyhow::Result<(u64, u64)> {
     let settings = UdpSettings::default();
     let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), &settings)?;
-    let server = UdpServer::start(listener.udp, &settings, reader, None)?;
+    let server = UdpServer::start(listener.udp, &settings, reader, None, &Tap::default())?;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(listener.address)?;
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
