@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 
 use super::UpstreamSlot;
 use super::responder::{Reply, Responder, Transport};
-use super::tap::{Asked, Seen, Tap};
+use super::tap::{Moment, Seen, Tap};
 use super::upstream::Chase;
 use crate::zone::Reader;
 
@@ -416,7 +416,7 @@ impl Connection<'_> {
     }
 
     /// Shows a reply to those who watch, if there are any.
-    fn show(&self, asked: Option<Asked>, query: &[u8], reply: &[u8]) {
+    fn show(&self, asked: Option<Moment>, query: &[u8], reply: &[u8]) {
         if let Some((asked, ends)) = asked.and_then(|asked| Some((asked, self.ends()?))) {
             self.shared.tap.show([ends.seen(asked, query, reply)].into_iter());
         }
@@ -440,7 +440,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn seen<'a>(&self, asked: Asked, query: &'a [u8], reply: &'a [u8]) -> Seen<'a> {
+    fn seen<'a>(&self, asked: Moment, query: &'a [u8], reply: &'a [u8]) -> Seen<'a> {
         Seen { transport: Transport::Tcp, client: self.client, server: self.server, asked, query, reply }
     }
 }

@@ -16,7 +16,7 @@ use super::counters::{UdpCounters, UdpCounts, is_truncated};
 use super::datagram::UdpSettings;
 use super::responder::{Reply, Responder, Transport};
 use super::socket::{Batch, Calls, Envelope};
-use super::tap::{Asked, Seen, Tap};
+use super::tap::{Moment, Seen, Tap};
 use super::upstream::Chase;
 use super::{UpstreamSlot, cores};
 use crate::zone::Reader;
@@ -42,7 +42,7 @@ pub(super) struct Parked {
     envelope: Envelope,
     chase: Chase,
     /// None where nobody watches.
-    asked: Option<Asked>,
+    asked: Option<Moment>,
 }
 
 impl UdpServer {
@@ -220,7 +220,7 @@ fn finish(
     envelope: &Envelope,
     socket: &Arc<UdpSocket>,
     parked_tx: Option<&mpsc::Sender<Box<Parked>>>,
-    asked: Option<Asked>,
+    asked: Option<Moment>,
 ) -> (usize, bool) {
     match reply {
         Reply::Send(length) => (length, false),
@@ -246,7 +246,7 @@ fn seen<'a>(
     reply: &'a [u8],
     envelope: &Envelope,
     bound: Option<SocketAddr>,
-    asked: Asked,
+    asked: Moment,
 ) -> Option<Seen<'a>> {
     let server = bound.map(|bound| (envelope.asked_at().unwrap_or(bound.ip()), bound.port()).into());
     Some(Seen { transport: Transport::Udp, client: envelope.client()?, server, asked, query, reply })

@@ -43,7 +43,7 @@ struct Shared {
 
 /// When a question came. Both clocks: one tells the time, the other one is never set.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct Moment {
     time: SystemTime,
     since: Instant,
 }
@@ -55,7 +55,7 @@ pub(super) struct Seen<'a> {
     pub(super) client: SocketAddr,
     /// The address that was asked, where it is known.
     pub(super) server: Option<SocketAddr>,
-    pub(super) asked: Asked,
+    pub(super) asked: Moment,
     pub(super) query: &'a [u8],
     pub(super) reply: &'a [u8],
 }
@@ -69,9 +69,9 @@ impl Tap {
     }
 
     /// The moment, if anybody watches: right after receiving, once for all that came together.
-    pub(super) fn asked(&self) -> Option<Asked> {
+    pub(super) fn asked(&self) -> Option<Moment> {
         let on = self.0.on.load(Ordering::Relaxed);
-        on.then(|| Asked { time: SystemTime::now(), since: Instant::now() })
+        on.then(|| Moment { time: SystemTime::now(), since: Instant::now() })
     }
 
     /// Shows what was answered to all who watch. Waits for nothing.
@@ -249,7 +249,7 @@ pub(super) mod tests {
             transport: Transport::Udp,
             client: "10.0.0.9:4242".parse().unwrap(),
             server: Some("10.0.0.1:53".parse().unwrap()),
-            asked: Asked { time: SystemTime::UNIX_EPOCH + Duration::new(7, 9), since: Instant::now() },
+            asked: Moment { time: SystemTime::UNIX_EPOCH + Duration::new(7, 9), since: Instant::now() },
             query,
             reply,
         }
