@@ -196,12 +196,14 @@ fn what_arrived_before_the_end_is_answered() {
             .collect();
         let mut open: Vec<Connection> = (0..EACH).map(|_| Connection::open(replica.dns)).collect();
         open.iter_mut().for_each(|connection| assert_eq!(connection.ask(&packet).status, "NOERROR"));
-        // All of it is in the kernel's hands before the signal is.
+        // The process stands still: all of it is in the kernel's hands when the signal is, and nothing was read.
+        replica.process.signal("STOP");
         datagrams.iter().for_each(|socket| assert_eq!(socket.send(&packet).unwrap(), packet.len()));
         open.iter_mut().for_each(|connection| connection.write(&framed(&packet)));
         let mut fresh: Vec<Connection> = (0..EACH).map(|_| Connection::open(replica.dns)).collect();
         fresh.iter_mut().for_each(|connection| connection.write(&framed(&packet)));
         replica.process.signal("TERM");
+        replica.process.signal("CONT");
         assert_eq!(replica.process.end(Duration::from_secs(20)).0, 0);
         for socket in datagrams {
             let mut reply = [0; 512];
