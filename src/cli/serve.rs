@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::flags::SourceFlags;
-use crate::config::{Config, LogFormat, Typed, TypedLog};
+use crate::config::{Config, LogFormat, Typed, TypedLog, TypedSnapshot};
 use crate::run;
 
 /// Answer questions over UDP and TCP.
@@ -22,10 +22,16 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Vec<String>>,
 
-    /// Tell health here over HTTP (/livez, /readyz): ADDRESS:PORT, :PORT for every address, or off
+    /// Tell health and metrics here over HTTP (/livez, /readyz, /metrics): ADDRESS:PORT, :PORT for every address, or off
     /// [default: 127.0.0.1:9153]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+
+    /// Keep the cluster of an API server in this file, and serve it from there at a start without the API server
+    ///
+    /// Written whole or not at all, at most each `[snapshot] interval`; docs/outages.md has the rules.
+    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    snapshot: Option<String>,
 
     /// The log's form on standard error: text, or json, an object a line [default: text]
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
@@ -39,6 +45,7 @@ impl Serve {
         let flags = Typed {
             listen: self.listen.clone(),
             admin: self.admin.clone(),
+            snapshot: TypedSnapshot { path: self.snapshot.clone(), ..TypedSnapshot::default() },
             log: TypedLog { format: self.log_format.clone(), ..TypedLog::default() },
             ..source.typed()
         };

@@ -18,6 +18,7 @@ pub const AT_NEXT_START: &[&str] = &[
     "source.context",
     "source.pod_cidr",
     "source.service_cidr",
+    "snapshot.path",
     "limits.udp_threads",
     "limits.udp_batch",
     "limits.udp_receive_buffer",

@@ -14,7 +14,8 @@ pub use changes::{AT_NEXT_START, Change, changes};
 pub use error::{ConfigError, Problem};
 pub use log::{Log, LogFormat};
 pub use numbers::{NUMBERS, Number};
-pub use resolve::{Admin, Cluster, Config};
+pub use resolve::{Admin, Cluster, Config, Snapshot, Stale};
 pub use typed::{
-    Typed, TypedDnstap, TypedLimits, TypedLog, TypedReload, TypedSource, TypedTtl, TypedUpstream,
+    Typed, TypedDnstap, TypedLimits, TypedLog, TypedReload, TypedSnapshot, TypedSource, TypedStale, TypedTtl,
+    TypedUpstream,
 };

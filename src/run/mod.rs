@@ -1,19 +1,23 @@
 //! Binds, spawns and drains; drives dirty → records → publish. Like `cli` it may import every layer.
 
+mod config_follower;
 mod driver;
 mod feed;
 mod following;
 mod from_cluster;
 mod from_manifests;
 mod hints;
+mod keeper;
 mod loading;
 mod logging;
+mod metrics;
 pub mod offline;
 mod reload;
 mod serve;
 mod served;
 mod servers;
 mod settings;
+mod staleness;
 mod tapping;
 
 pub use driver::{Driver, Published};

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use super::following::ConfigFollower;
+use super::config_follower::ConfigFollower;
 use super::served::Served;
 use crate::config::{Config, Typed, changes};
 

@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, info, warn};
 
-use crate::admin::{AdminServer, Health};
+use super::metrics::{Transports, tell_transports};
+use crate::admin::{AdminServer, Metrics, Pages};
 use crate::config::{Admin, Config};
 use crate::server::{
     Listener, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer, Upstream, UpstreamSlot, bind,
@@ -53,18 +54,20 @@ fn is_no_such_family(error: &std::io::Error) -> bool {
 }
 
 /// The admin address; None where it is off, or where the default one is taken.
-pub(super) fn start_admin(config: &Config, health: &Health) -> anyhow::Result<Option<AdminServer>> {
+pub(super) fn start_admin(config: &Config, pages: &Pages) -> anyhow::Result<Option<AdminServer>> {
     let limit = config.admin_connections;
     let started = match config.admin {
         Admin::Off => return Ok(None),
-        Admin::At(address) => AdminServer::start(address, limit, health.clone()),
-        Admin::Everywhere(port) => AdminServer::start_everywhere(port, limit, health.clone()),
+        Admin::At(address) => AdminServer::start(address, limit, pages.clone()),
+        Admin::Everywhere(port) => AdminServer::start_everywhere(port, limit, pages.clone()),
     };
     match started {
         Ok(admin) => Ok(Some(admin)),
         // Another rollcall, or a CoreDNS, on this machine: no reason not to answer.
         Err(error) if !config.admin_is_given => {
-            warn!("no health is told, for {error}; --admin names another address, or is off");
+            warn!(
+                "neither health nor metrics are told, for {error}; --admin names another address, or is off"
+            );
             Ok(None)
         }
         Err(error) => Err(anyhow::Error::new(error).context("cannot start the admin address")),
@@ -97,6 +100,7 @@ impl Servers {
         config: &Config,
         listeners: Vec<Listener>,
         reader: &Reader,
+        metrics: &Metrics,
         tap: &Tap,
     ) -> anyhow::Result<Self> {
         let upstream = UpstreamSlot::default();
@@ -110,6 +114,13 @@ impl Servers {
             .context("cannot start a UDP thread")?;
         allow_files(config.tcp.connections as u64 + OTHER_FILES);
         let tcp = TcpServer::start(tcp, reader, &upstream, config.tcp, tap).context("cannot serve TCP")?;
+        let (of_udp, of_tcp) = (udp.counters(), tcp.counters());
+        let transports = Transports {
+            queries: vec![("udp", of_udp.queries().clone()), ("tcp", of_tcp.queries().clone())],
+            connections: vec![("tcp", of_tcp)],
+            udp: of_udp,
+        };
+        tell_transports(metrics, reader, transports);
         let drops = tokio::spawn(say_drops(udp.counters()));
         Ok(Self { udp, tcp, upstream, drops })
     }

@@ -19,8 +19,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::UpstreamSlot;
+use super::queries::QueryCell;
 use super::responder::{Reply, Responder, Transport};
 use super::tap::{Moment, Seen, Tap};
+use super::tcp_counters::TcpCounters;
 use super::upstream::Chase;
 use crate::zone::Reader;
 
@@ -57,6 +59,7 @@ pub struct TcpServer {
     shared: Arc<Shared>,
     stop_tx: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    counters: TcpCounters,
 }
 
 struct Shared {
@@ -65,6 +68,7 @@ struct Shared {
     /// A reload replaces them.
     limits: ArcSwap<TcpLimits>,
     tap: Tap,
+    counters: TcpCounters,
     /// Connections that are open.
     open: AtomicUsize,
     by_client: DashMap<IpAddr, usize>,
@@ -79,6 +83,8 @@ struct Desk {
     input: Box<[u8]>,
     reply: Box<[u8]>,
     output: Vec<u8>,
+    /// Its own: who is at the desk is the one writer.
+    cell: Arc<QueryCell>,
 }
 
 impl Shared {
@@ -95,6 +101,7 @@ impl Shared {
             input: vec![0; READ].into(),
             reply: vec![0; usize::from(u16::MAX)].into(),
             output: Vec::new(),
+            cell: self.counters.queries().cell(),
         });
         let done = work(&mut desk);
         desk.output.clear();
@@ -116,11 +123,13 @@ impl TcpServer {
         tap: &Tap,
     ) -> io::Result<Self> {
         let (stop_tx, stop_rx) = watch::channel(false);
+        let counters = TcpCounters::new(limits.connections);
         let shared = Arc::new(Shared {
             reader: reader.clone(),
             upstream: upstream.clone(),
             limits: ArcSwap::from_pointee(limits),
             tap: tap.clone(),
+            counters: counters.clone(),
             open: AtomicUsize::new(0),
             by_client: DashMap::new(),
             desks: Mutex::default(),
@@ -130,13 +139,20 @@ impl TcpServer {
             let listener = TcpListener::from_std(listener)?;
             tasks.spawn(accept(listener, Arc::clone(&shared), stop_rx.clone()));
         }
-        Ok(Self { shared, stop_tx, tasks })
+        Ok(Self { shared, stop_tx, tasks, counters })
+    }
+
+    /// What is counted, for as long as somebody wants to know.
+    #[must_use]
+    pub fn counters(&self) -> TcpCounters {
+        self.counters.clone()
     }
 
     /// Replaces the limits. Connections that are open stay, even where they are too many now; they go by the new limits
     /// from their next reply on.
     pub fn set_limits(&self, limits: TcpLimits) {
         self.shared.limits.store(Arc::new(limits));
+        self.counters.set_limit(limits.connections);
     }
 
     /// Answers what arrived, stops accepting, lets each connection write what it has, and ends.
@@ -204,21 +220,24 @@ struct Guard {
 
 fn admit(shared: &Arc<Shared>, client: IpAddr) -> Option<Guard> {
     let limits = shared.limits();
-    // From here on it counts, and is given back in whichever way this ends.
-    let is_one_too_many = shared.open.fetch_add(1, Ordering::Relaxed) >= limits.connections;
-    let mut held = shared.by_client.entry(client).or_default();
-    *held += 1;
-    let are_many_of_one = *held > limits.per_client;
-    drop(held);
-    let guard = Guard { shared: Arc::clone(shared), client };
-    if is_one_too_many {
+    if shared.open.fetch_add(1, Ordering::Relaxed) >= limits.connections {
+        shared.open.fetch_sub(1, Ordering::Relaxed);
         debug!(%client, "closed: too many connections");
-    } else if are_many_of_one {
-        debug!(%client, "closed: too many connections of one client");
-    } else {
-        return Some(guard);
+        shared.counters.refused_connection();
+        return None;
     }
-    None
+    let mut held = shared.by_client.entry(client).or_default();
+    if *held >= limits.per_client {
+        drop(held);
+        shared.open.fetch_sub(1, Ordering::Relaxed);
+        debug!(%client, "closed: too many connections of one client");
+        shared.counters.refused_client();
+        return None;
+    }
+    *held += 1;
+    drop(held);
+    shared.counters.accepted();
+    Some(Guard { shared: Arc::clone(shared), client })
 }
 
 impl Drop for Guard {
@@ -228,6 +247,7 @@ impl Drop for Guard {
             *held = held.saturating_sub(1);
             *held == 0
         });
+        self.shared.counters.ended();
     }
 }
 
@@ -274,7 +294,8 @@ impl Connection<'_> {
         loop {
             let turn = if !self.output.is_empty() {
                 // A client that does not read holds no more than one turn's answers.
-                timeout(idle, self.stream.write_all(&self.output)).await??;
+                let written = timeout(idle, self.stream.write_all(&self.output)).await;
+                written.inspect_err(|_| self.shared.counters.idle_closed())??;
                 self.output = Vec::new();
                 // What had no room is answered before more is read.
                 Turn { wrote: true, more: true, ended: false }
@@ -297,7 +318,10 @@ impl Connection<'_> {
                         continue;
                     }
                     turn = poll_fn(|cx| self.poll_turn(cx, reads)) => turn?,
-                    () = sleep_until(deadline), if reads => Turn::END,
+                    () = sleep_until(deadline), if reads => {
+                        self.shared.counters.idle_closed();
+                        Turn::END
+                    }
                 }
             };
             closed |= turn.ended;
@@ -344,15 +368,17 @@ impl Connection<'_> {
     /// Answers the whole messages of what is unanswered and of the octets that were read just now, and writes what the
     /// client takes at once: one write for all. What is left over stays with the connection.
     fn answer_read(&mut self, desk: &mut Desk, fresh: usize) -> io::Result<Turn> {
-        let Desk { responder, input, reply, output } = desk;
+        let began = std::time::Instant::now();
+        let Desk { responder, input, reply, output, cell } = desk;
         let fresh = &input[..fresh];
+        let (used, replies);
         if self.input.is_empty() {
-            let used = self.answer(fresh, responder, reply, output);
+            (used, replies) = self.answer(fresh, responder, reply, output, cell);
             keep(&mut self.input, &fresh[used..]);
         } else {
             keep(&mut self.input, fresh);
             let mut input = std::mem::take(&mut self.input);
-            let used = self.answer(&input, responder, reply, output);
+            (used, replies) = self.answer(&input, responder, reply, output, cell);
             if used < input.len() {
                 input.drain(..used);
                 self.input = input;
@@ -363,56 +389,70 @@ impl Connection<'_> {
             match self.stream.try_write(&output[written..]) {
                 Ok(octets) => written += octets,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    cell.took(began, replies);
+                    return Err(error);
+                }
             }
         }
+        cell.took(began, replies);
         self.output.extend_from_slice(&output[written..]);
         Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
     }
 
-    /// Answers whole messages, as long as replies may wait; gives how many octets they were.
+    /// Answers whole messages, as long as replies may wait; gives how many octets they were, and how many replies are
+    /// made.
     fn answer(
         &mut self,
         input: &[u8],
         responder: &mut Responder,
         reply: &mut [u8],
         output: &mut Vec<u8>,
-    ) -> usize {
-        let mut at = 0;
-        let (asked, pipelined) = (self.shared.tap.asked(), self.shared.limits().pipelined);
+        cell: &QueryCell,
+    ) -> (usize, u64) {
+        let (mut at, mut replies) = (0, 0);
+        let (moment, pipelined) = (self.shared.tap.asked(), self.shared.limits().pipelined);
         while self.in_waiting() < pipelined && output.len() < MOST_OUTPUT {
             let Some(&[high, low]) = input[at..].first_chunk::<PREFIX>() else { break };
             let length = usize::from(u16::from_be_bytes([high, low]));
             let Some(packet) = input.get(at + PREFIX..at + PREFIX + length) else { break };
             at += PREFIX + length;
-            match responder.respond(packet, Transport::Tcp, reply) {
+            let (answer, asked) = responder.pin().respond_and_tell(packet, Transport::Tcp, reply);
+            let Some(asked) = asked else { continue };
+            match answer {
                 Reply::Send(length) => {
                     push(output, &reply[..length]);
-                    self.show(asked, packet, &reply[..length]);
+                    cell.count(asked, packet.len(), reply, length);
+                    self.show(moment, packet, &reply[..length]);
+                    replies += 1;
                 }
                 Reply::Silence => {}
                 Reply::Chase { length, target, rtype, limit } => {
                     let Some(upstream) = self.shared.upstream.get() else {
                         push(output, &reply[..length]);
-                        self.show(asked, packet, &reply[..length]);
+                        cell.count(asked, packet.len(), reply, length);
+                        self.show(moment, packet, &reply[..length]);
+                        replies += 1;
                         continue;
                     };
                     let (packet, partial) = (packet.into(), reply[..length].into());
                     let chase = Chase { packet, partial, target, rtype, limit };
-                    let shared = Arc::clone(self.shared);
-                    let ends = asked.and_then(|asked| Some((asked, self.ends()?)));
+                    let (shared, began) = (Arc::clone(self.shared), std::time::Instant::now());
+                    let ends = moment.and_then(|moment| Some((moment, self.ends()?)));
                     let waiting = self.waiting.get_or_insert_with(JoinSet::new);
                     waiting.spawn(async move {
                         let reply = upstream.complete(&chase).await;
-                        if let Some((asked, ends)) = ends {
-                            shared.tap.show([ends.seen(asked, &chase.packet, &reply)].into_iter());
+                        let late = shared.counters.queries().late();
+                        late.count_late(asked, chase.packet.len(), &reply, began);
+                        if let Some((moment, ends)) = ends {
+                            shared.tap.show([ends.seen(moment, &chase.packet, &reply)].into_iter());
                         }
                         reply
                     });
                 }
             }
         }
-        at
+        (at, replies)
     }
 
     /// Shows a reply to those who watch, if there are any.

@@ -13,6 +13,8 @@ mod follow_replaced;
 mod listening;
 mod logs;
 mod manifests;
+mod metrics;
+mod metrics_page;
 mod process;
 mod records;
 mod reload;
