@@ -292,7 +292,7 @@ mod tests {
             assert_eq!(after.service(&key), before.service(&key), "{name}");
         }
         let address = "10.0.0.1".parse().unwrap();
-        after.delete(&super::super::ObjectName {
+        after.delete(&crate::cluster::ObjectName {
             kind: Kind::Pod,
             namespace: label("default"),
             name: "p".into(),

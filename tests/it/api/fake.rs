@@ -26,6 +26,8 @@ pub(super) enum Answer {
     Healthy,
     /// A code and a body.
     Body(u16, String),
+    /// A code and a line of text, with the seconds after which to ask again in the head alone.
+    Later(u16, u32),
     /// Lines of a watch, each with its own chunk.
     Lines(Vec<String>, Then),
     /// The same, after a while.
@@ -287,6 +289,9 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         Answer::Healthy => healthy(stream, shared, &request, began),
         Answer::Body(code, body) => {
             http::answer(stream, code, JSON, body.as_bytes());
+        }
+        Answer::Later(code, seconds) => {
+            http::later(stream, code, seconds);
         }
         Answer::Never => wait_for_the_end(shared),
         Answer::Typed(code, content_type, body) => {
