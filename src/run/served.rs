@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::Driver;
 use super::metrics::Observed;
@@ -163,27 +163,9 @@ impl Served {
         settings
     }
 
-    /// What of a new configuration can be taken over by a running server; says what cannot.
+    /// What of a new configuration can be taken over by a running server: all but what `config::AT_NEXT_START` names.
     pub(super) fn reloadable(&self, new: Config) -> Config {
-        let old = &self.config;
-        let fixed = [
-            ("zone", old.zone != new.zone),
-            ("listen", old.listen != new.listen),
-            ("admin", (old.admin, old.admin_connections) != (new.admin, new.admin_connections)),
-            ("source.manifests or source.kubeconfig", old.cluster != new.cluster),
-            ("source.pod_cidr", old.source.pod_cidr != new.source.pod_cidr),
-            ("source.service_cidr", old.source.service_cidr != new.source.service_cidr),
-            (
-                "snapshot.path",
-                old.snapshot.as_ref().map(|old| &old.path) != new.snapshot.as_ref().map(|new| &new.path),
-            ),
-            ("upstream", (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits)),
-            ("limits", (old.udp, old.tcp) != (new.udp, new.tcp)),
-        ];
-        for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
-            warn!("{key} changed: it is taken over at the next start");
-        }
-        let kept = old.clone();
+        let kept = self.config.clone();
         Config {
             zone: kept.zone,
             listen: kept.listen,
@@ -199,10 +181,7 @@ impl Served {
                 interval: new.snapshot.as_ref().map_or(kept.interval, |new| new.interval),
                 ..kept
             }),
-            upstream: kept.upstream,
-            upstream_limits: kept.upstream_limits,
             udp: kept.udp,
-            tcp: kept.tcp,
             ..new
         }
     }

@@ -1,6 +1,5 @@
 //! The sockets and the transports on them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,7 +9,9 @@ use tracing::{debug, info, warn};
 use super::metrics::{Transports, tell_transports};
 use crate::admin::{AdminServer, Metrics, Pages};
 use crate::config::{Admin, Config};
-use crate::server::{Listener, TcpServer, UdpCounters, UdpServer, Upstream, bind};
+use crate::server::{
+    Listener, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer, Upstream, UpstreamSlot, bind,
+};
 use crate::zone::Reader;
 
 /// How often the kernel is asked for what it dropped.
@@ -73,10 +74,24 @@ pub(super) fn start_admin(config: &Config, pages: &Pages) -> anyhow::Result<Opti
     }
 }
 
+/// What a reload will change in running servers.
+pub(super) struct Prepared {
+    /// None: it stays as it is.
+    upstream: Option<Option<Upstream>>,
+    limits: TcpLimits,
+}
+
+fn new_upstream(config: &Config) -> anyhow::Result<Option<Upstream>> {
+    let upstream = (!config.upstream.is_empty())
+        .then(|| Upstream::new(&config.upstream, &config.zone, config.upstream_limits));
+    Ok(upstream.transpose()?)
+}
+
 /// The transports, running.
 pub(super) struct Servers {
     udp: UdpServer,
     tcp: TcpServer,
+    upstream: UpstreamSlot,
     drops: tokio::task::JoinHandle<()>,
 }
 
@@ -86,20 +101,19 @@ impl Servers {
         listeners: Vec<Listener>,
         reader: &Reader,
         metrics: &Metrics,
+        tap: &Tap,
     ) -> anyhow::Result<Self> {
-        let upstream = (!config.upstream.is_empty())
-            .then(|| Upstream::new(&config.upstream, &config.zone, config.upstream_limits))
-            .transpose()?
-            .map(Arc::new);
+        let upstream = UpstreamSlot::default();
+        upstream.set(new_upstream(config)?);
         let (mut udp, mut tcp) = (Vec::new(), Vec::new());
         for listener in listeners {
             udp.extend(listener.udp);
             tcp.push(listener.tcp);
         }
-        let udp = UdpServer::start(udp, &config.udp, reader, upstream.clone())
+        let udp = UdpServer::start(udp, &config.udp, reader, Some(&upstream), tap)
             .context("cannot start a UDP thread")?;
         allow_files(config.tcp.connections as u64 + OTHER_FILES);
-        let tcp = TcpServer::start(tcp, reader, upstream, config.tcp).context("cannot serve TCP")?;
+        let tcp = TcpServer::start(tcp, reader, &upstream, config.tcp, tap).context("cannot serve TCP")?;
         let (of_udp, of_tcp) = (udp.counters(), tcp.counters());
         let transports = Transports {
             queries: vec![("udp", of_udp.queries().clone()), ("tcp", of_tcp.queries().clone())],
@@ -108,7 +122,25 @@ impl Servers {
         };
         tell_transports(metrics, reader, transports);
         let drops = tokio::spawn(say_drops(udp.counters()));
-        Ok(Self { udp, tcp, drops })
+        Ok(Self { udp, tcp, upstream, drops })
+    }
+
+    /// Makes ready what a new configuration needs and may not get; changes nothing that is served yet.
+    pub(super) fn prepare(&self, old: &Config, new: &Config) -> anyhow::Result<Prepared> {
+        let differs = (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits);
+        let mut upstream = if differs { Some(new_upstream(new)?) } else { None };
+        // The first one is there before the zone sends anything to it.
+        if old.upstream.is_empty() {
+            upstream.take().into_iter().for_each(|upstream| self.upstream.set(upstream));
+        }
+        Ok(Prepared { upstream, limits: new.tcp })
+    }
+
+    /// Takes it over, once the zone goes by the new configuration.
+    pub(super) fn set(&self, prepared: Prepared) {
+        prepared.upstream.into_iter().for_each(|upstream| self.upstream.set(upstream));
+        allow_files(prepared.limits.connections as u64 + OTHER_FILES);
+        self.tcp.set_limits(prepared.limits);
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {

@@ -24,7 +24,7 @@ pub struct TcpCounts {
 
 #[derive(Debug, Default)]
 struct Cells {
-    limit: u64,
+    limit: AtomicU64,
     accepted: AtomicU64,
     /// Those of them that are closed again.
     ended: AtomicU64,
@@ -41,7 +41,13 @@ pub struct TcpCounters(Arc<Cells>);
 impl TcpCounters {
     /// Of a server that takes so many connections at one time.
     pub(super) fn new(limit: usize) -> Self {
-        Self(Arc::new(Cells { limit: limit as u64, ..Cells::default() }))
+        let counters = Self(Arc::default());
+        counters.set_limit(limit);
+        counters
+    }
+
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.0.limit.store(limit as u64, Ordering::Relaxed);
     }
 
     pub(super) fn accepted(&self) {
@@ -79,7 +85,7 @@ impl TcpCounters {
         let accepted = read(&self.0.accepted);
         TcpCounts {
             open: accepted.saturating_sub(ended),
-            limit: self.0.limit,
+            limit: read(&self.0.limit),
             accepted,
             refused_connections: read(&self.0.refused_connections),
             refused_per_client: read(&self.0.refused_per_client),
