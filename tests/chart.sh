@@ -161,8 +161,8 @@ follows() {
   can "$1" "$2" no get secrets services pods
   can "$1" "$2" no delete services endpointslices.discovery.k8s.io
 }
-# runs NAME ACCOUNT FILE…: rollcall, with the configuration and the variables of a rendering, under its account, from
-# start to `ready`. Sets `dns`.
+# runs NAME ACCOUNT FILE FLAG…: rollcall, with the configuration and the variables of a rendering, under its account,
+# from start to `ready`. Sets `dns`.
 runs() {
   local name=$1 account=$2 file=$3 server variables token
   jq -r 'select(.kind == "ConfigMap") | .data["rollcall.toml"] // empty' "$file" >"$work/$name.toml"
@@ -179,7 +179,7 @@ contexts: [{name: it, context: {cluster: it, user: it}}]
 current-context: it
 END
   start "$name" env "${variables[@]}" ROLLCALL_LIMITS_LAMEDUCK=0 "$rollcall" serve --config "$work/$name.toml" \
-    --kubeconfig "$work/$name.kubeconfig" --listen 127.0.0.1:0 --admin 127.0.0.1:0
+    --kubeconfig "$work/$name.kubeconfig" --listen 127.0.0.1:0 --admin 127.0.0.1:0 "${@:4}"
   patience=20 wait_until "$name" grep -qx ready "$work/$name.log"
   dns=$(sed -n 's/^listening udp+tcp 127.0.0.1://p' "$work/$name.log")
   if grep -q forbidden "$work/$name.log"; then fail "$name: $(grep forbidden "$work/$name.log")"; else ok; fi
@@ -300,6 +300,17 @@ is "a sidecar keeps to it" "$(jq -c '.spec.template.spec.containers[0].securityC
   | [.runAsNonRoot, .allowPrivilegeEscalation, .capabilities.drop[0], .seccompProfile.type]' "$work/sidecar.json")" \
   '[true,false,"ALL","RuntimeDefault"]'
 admitted "the sidecar by itself" "$work/sidecar.json" shop
+# shellcheck disable=SC2016  # Kubernetes fills that in.
+is "what the sidecar is told" "$(jq -r '.spec.template.spec.containers[0].args | join(" ")' "$work/sidecar.json")" \
+  'serve --listen 127.0.0.1:5300 --namespace $(NAMESPACE)'
+runs sidecar shop:rollcall "$work/namespace.json" --namespace shop
+# No controller makes the replicas here: while the StatefulSet has none, their absence is not to be remembered.
+absence() { dig @127.0.0.1 -p "$dns" +noall +authority "$1" | awk '$4 == "SOA" { print $2 }'; }
+is "sidecar: its own namespace" "$(status shop.svc.cluster.local)" NOERROR
+is "sidecar: a replica that is to be" "$(absence web-2.web.shop.svc.cluster.local)" 0
+is "sidecar: a service that is not" "$(absence nothing.shop.svc.cluster.local)" 5
+is "sidecar: a name of another namespace" "$(status kubernetes.default.svc.cluster.local)" REFUSED
+stop sidecar
 gone namespace
 
 overlay node-local deploy/overlays/node-local rollcall-node

@@ -2,12 +2,18 @@
 # The Debian package: made by deploy/deb.sh, read, installed into an empty root by dpkg itself, run from there, its
 # configuration kept over an upgrade and gone with a purge; and the systemd unit, verified and rated.
 #   tests/deb.sh [ROLLCALL]     default target/release/rollcall; a static one, for the empty root has no libraries
-# Needs root (chroot), cargo-deb, cargo-cyclonedx, dpkg, jq, busybox; systemd-analyze where it is there.
+# Needs root (chroot, a network namespace), iproute2, dig, cargo-deb, cargo-cyclonedx, dpkg, jq, busybox; systemd-analyze where it is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rollcall=$(realpath "${1:-target/release/rollcall}")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+serving='' namespace=''
+cleanup() {
+  [ -z "$serving" ] || kill -KILL "$serving" 2>/dev/null || true
+  [ -z "$namespace" ] || ip netns del "$namespace" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
 passed=0 failed=0
 is() {
   if [ "$2" = "$3" ]; then
@@ -46,6 +52,29 @@ is "completions" "$(cd "$root/usr/share" && find . -name '*rollcall' -path '*com
 is "bash takes its completions" "$(bash -n "$root/usr/share/bash-completion/completions/rollcall" && echo yes)" yes
 is "the pages" "$(for page in docs/*.md; do [ -s "$root/usr/share/doc/rollcall/$(basename "$page")" ] || echo "$page"; done)" ""
 is "what is in it" "$(tests/sbom.sh "$root/usr/share/doc/rollcall/rollcall.cdx.json" "$rollcall" | tail -1)" agrees
+
+# As the unit runs it: a user without rights, but for one capability, and port 53 of every address.
+namespace=rollcall-deb-$$
+ip netns add "$namespace" && ip -n "$namespace" link set lo up
+cp -r config/demo "$root/demo" && chmod -R a+rX "$root/demo" && chmod 755 "$work" "$root"
+ip netns exec "$namespace" setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
+  --bounding-set=-all,+net_bind_service --inh-caps=-all,+net_bind_service --ambient-caps=-all,+net_bind_service \
+  "$root/usr/bin/rollcall" serve --config "$root/etc/rollcall/rollcall.toml" --manifests "$root/demo" >"$work/log" 2>&1 &
+serving=$!
+for _ in $(seq 100); do
+  if grep -qx ready "$work/log" || ! kill -0 "$serving" 2>/dev/null; then break; fi
+  sleep 0.1
+done
+ask() { ip netns exec "$namespace" dig +short +tries=1 +timeout=2 @127.0.0.1 "$@"; }
+is "its capabilities" "$(awk '/^CapEff/ { print $2 }' "/proc/$serving/status")" 0000000000000400
+is "an answer from port 53" "$(ask kubernetes.default.svc.cluster.local)" 10.96.0.1
+is "over TCP" "$(ask +tcp kubernetes.default.svc.cluster.local)" 10.96.0.1
+# ExecReload's signal, and the stop's.
+kill -HUP "$serving" && sleep 0.5
+is "an answer after SIGHUP" "$(ask kubernetes.default.svc.cluster.local)" 10.96.0.1
+kill "$serving" && wait "$serving" && code=0 || code=$?
+serving=
+is "its exit code after SIGTERM" "$code" 0
 
 # What somebody wrote stays over an upgrade; a removal keeps it, a purge does not.
 echo '# ours' >>"$root/etc/rollcall/rollcall.toml"

@@ -10,7 +10,7 @@ use tracing::{error, info};
 use super::feed::Feed;
 use super::from_cluster::Counting;
 use super::logging::{self, say};
-use super::metrics::{tell_cluster, tell_operations, tell_process};
+use super::metrics::{tell_cluster, tell_operations, tell_outages, tell_process};
 use super::reload::{Cause, Reloader};
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
@@ -74,6 +74,7 @@ async fn run(
     tapping.apply(&config);
     let mut served = Served::new(publisher, config, &own);
     tell_cluster(&metrics, &reader, &health, &served.observed);
+    tell_outages(&metrics, &reader, &health, &counting);
     tell_operations(&metrics, reloader.counter(), tapping.counters());
     // Before the sockets are read: who asks meanwhile is answered from it.
     feed.resume(&mut served).await;

@@ -3,10 +3,12 @@
 
 mod cluster;
 mod operations;
+mod outages;
 mod process;
 mod queries;
 
 pub(super) use cluster::{Observed, Waiting, tell_cluster};
 pub(super) use operations::tell_operations;
+pub(super) use outages::tell_outages;
 pub(super) use process::tell_process;
 pub(super) use queries::{Transports, tell_transports};

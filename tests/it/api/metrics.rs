@@ -1,12 +1,14 @@
 //! What `/metrics` says of a followed cluster: whether it is known, and how long its changes take.
 
+use std::collections::BTreeSet;
+
 use jiff::{Span, Timestamp};
 use serde_json::Value;
 
 use super::fake::{Answer, Api};
 use super::objects::{SERVICES, SLICES, headless, name, service, slice};
 use super::program::{Program, until};
-use crate::support::scrape::Scrape;
+use crate::support::scrape::{Scrape, documented_families};
 
 const PROGRAMMING: &str =
     "rollcall_dns_programming_duration_seconds_count{service_kind=\"headless_with_selector\"}";
@@ -88,4 +90,51 @@ fn what_is_not_known_yet_and_what_is_known_no_longer() {
     api.rule(SLICES, |_| None);
     until_value(&program, "rollcall_degraded", 0.0);
     program.is_well();
+}
+
+#[test]
+fn the_docs_name_every_family_and_no_other() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let program = Program::ready(&api, &[], &[]);
+    program.ask(&format!("-t AAAA {}", name("default", "a")));
+    let scrape = Scrape::of(program.admin);
+    let shown: BTreeSet<String> = scrape.families().into_keys().collect();
+    assert_eq!(scrape.sampled(), shown, "each has a sample once a question was answered");
+    assert_eq!(documented_families(), shown, "docs/metrics.md and the scrape");
+}
+
+#[test]
+fn an_outage_and_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = folder.path().join("kept");
+    // An address of its own: while it is away nobody else is given its port.
+    let api = Api::start_at("127.0.91.1:0".parse().unwrap());
+    api.put_service("a", &["10.0.0.1"]);
+    let flag = ["--snapshot", snapshot.to_str().unwrap()];
+    let program = Program::ready(&api, &flag, &[("ROLLCALL_SNAPSHOT_INTERVAL", "1")]);
+    let written = "rollcall_snapshot_writes_total{result=\"success\"}";
+    let scrape = until_value(&program, written, 1.0);
+    assert_eq!(scrape.value("rollcall_stale_seconds"), 0.0);
+    assert!(scrape.value("rollcall_snapshot_size_bytes") > 100.0);
+    assert_eq!(scrape.value("rollcall_snapshot_loaded"), 0.0);
+    let age = "rollcall_watch_age_seconds{kind=\"EndpointSlice\",namespace=\"\"}";
+    assert!(scrape.value(age) < 20.0);
+    let address = api.address;
+    drop(api);
+    until("it is stale", || Scrape::of(program.admin).value("rollcall_stale_seconds") > 0.5);
+    let scrape = Scrape::of(program.admin);
+    let failed =
+        |what: &str, cause: &str| format!("rollcall_{what}_total{{kind=\"Service\",cause=\"{cause}\"}}");
+    assert!(scrape.value(&failed("api_failures", "other")) >= 1.0);
+    assert_eq!(scrape.value("rollcall_stale_refused"), 0.0);
+    // Another process, from the snapshot.
+    let other = Program::start_before(address, &flag, &[("ROLLCALL_STALE_MAX_AGE", "6")]);
+    assert_eq!(Scrape::of(other.admin).value("rollcall_snapshot_loaded"), 1.0);
+    until("it is refused", || Scrape::of(other.admin).value("rollcall_stale_refused") == 1.0);
+    let api = Api::start_at(address);
+    api.put_service("a", &["10.0.0.1"]);
+    until_value(&other, "rollcall_stale_refused", 0.0);
+    until_value(&other, "rollcall_stale_seconds", 0.0);
+    until_value(&program, "rollcall_stale_seconds", 0.0);
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rollcall::cluster::Index;
@@ -34,9 +35,16 @@ fn flag(path: &Path) -> [&str; 2] {
     ["--snapshot", path.to_str().unwrap()]
 }
 
+/// An API server at an address of its own: while it is away nobody else is given its port.
+fn mk_api() -> Api {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let last = NEXT.fetch_add(1, Ordering::Relaxed);
+    Api::start_at(SocketAddr::from(([127, 0, 90, last], 0)))
+}
+
 /// A snapshot of a cluster with the service `a` at 10.0.0.1, and the address of its API server, which is gone.
 fn mk_snapshot(path: &Path) -> SocketAddr {
-    let api = Api::start();
+    let api = mk_api();
     api.put_service("a", &["10.0.0.1"]);
     let mut program = Program::ready(&api, &flag(path), &[]);
     until("the first snapshot", || path.exists());
@@ -81,7 +89,7 @@ fn it_is_served_without_an_api_server_and_replaced_when_that_answers() {
 #[test]
 fn changes_are_written_while_it_runs() {
     let (_folder, path) = mk_place();
-    let api = Api::start();
+    let api = mk_api();
     api.put_service("a", &["10.0.0.1"]);
     let program = Program::ready(&api, &flag(&path), &[OFTEN]);
     until("the first snapshot", || path.exists());
@@ -126,7 +134,7 @@ fn what_is_not_whole_or_of_another_cluster_is_refused_with_a_reason() {
     fs::write(&path, &good).unwrap();
     let mut program = Program::start_before("127.0.0.1:1".parse().unwrap(), &flag(&path), &[]);
     let said = program.printed();
-    assert!(said.contains("its API server is http://127.0.0.1:") && said.contains("here it is"), "{said}");
+    assert!(said.contains("its API server is http://127.0.90.") && said.contains("here it is"), "{said}");
     let other = [("ROLLCALL_SOURCE_NAMESPACES", "default")];
     let mut program = Program::start_before(address, &flag(&path), &other);
     let said = program.printed();

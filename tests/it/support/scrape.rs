@@ -107,3 +107,17 @@ impl Scrape {
         self.samples.keys().map(family).collect()
     }
 }
+
+/// The families that docs/metrics.md names: each is a row of a table, its name in the first column.
+pub(crate) fn documented_families() -> BTreeSet<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let named: Vec<String> = rows
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| ["rollcall_", "process_"].iter().any(|p| name.starts_with(p)))
+        .collect();
+    let all: BTreeSet<String> = named.iter().cloned().collect();
+    assert_eq!(all.len(), named.len(), "a family has one row");
+    all
+}

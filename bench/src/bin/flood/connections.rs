@@ -152,8 +152,9 @@ impl Flood {
         let socket = TcpSocket::new_v4()?;
         socket.bind((source, 0).into())?;
         if self.kind == Kind::Slow {
-            // What it takes in without reading is the server's to hold.
+            // What it takes in without reading, and has not sent yet, is not the server's: as little as there may be.
             socket.set_recv_buffer_size(4096)?;
+            socket.set_send_buffer_size(16 << 10)?;
         }
         socket.connect(self.server).await
     }
@@ -229,19 +230,23 @@ impl Flood {
         }
     }
 
-    /// One whole answer.
+    /// One whole answer. It is not kept: ten thousand tasks wait here.
     async fn answer(&self, stream: &TcpStream) -> io::Result<()> {
-        let (mut octets, mut had) = ([0; 4096], 0);
+        let (mut front, mut had) = ([0; 2], 0);
         loop {
             stream.readable().await?;
-            match stream.try_read(&mut octets[had..]) {
+            let mut octets = [0; 4096];
+            match stream.try_read(&mut octets) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => had += read,
+                Ok(read) => {
+                    let missing = front.len().saturating_sub(had).min(read);
+                    front[had.min(2)..][..missing].copy_from_slice(&octets[..missing]);
+                    had += read;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
             }
-            let Some(&[high, low]) = octets[..had].first_chunk::<2>() else { continue };
-            if had >= 2 + usize::from(u16::from_be_bytes([high, low])) {
+            if had >= 2 && had >= 2 + usize::from(u16::from_be_bytes(front)) {
                 return Ok(());
             }
         }

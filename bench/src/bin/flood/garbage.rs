@@ -15,7 +15,8 @@ const DISTINCT: usize = 4096;
 /// The longest; longer ones than a server's buffer among them.
 const LONGEST: usize = 2048;
 /// A whole question, which is cut and bent.
-const QUESTION: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x05web-0\x03web\x07default\x03svc\x07cluster\
+const QUESTION: &[u8] =
+    b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x05web-0\x03web\x07default\x03svc\x07cluster\
 \x05local\x00\x00\x01\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
 
 /// One of them: a third each of any octets, a header with any counts before any octets, and a bent question.
@@ -91,7 +92,11 @@ pub(crate) fn datagrams(server: SocketAddr, rate: u32, seed: u64, time: Duration
                 let packet = &packets[next % DISTINCT];
                 let id = packet.first_chunk::<2>().map_or(0, |id| u16::from_be_bytes(*id));
                 // `put` writes an ID: what has no room for one is sent as two octets.
-                if packet.len() >= 2 { batch.put(place, id, packet) } else { batch.put(place, 0, &[0, 0]) }
+                if packet.len() >= 2 {
+                    batch.put(place, id, packet)
+                } else {
+                    batch.put(place, 0, &[0, 0])
+                }
                 next += 1;
             }
             match batch.send(&socket, count) {
