@@ -14,6 +14,7 @@ mod listening;
 mod logs;
 mod manifests;
 mod metrics;
+mod metrics_operations;
 mod metrics_page;
 mod process;
 mod records;
