@@ -60,6 +60,12 @@ impl Health {
         stale.as_ref().map(|stale| stale.1.saturating_add(stale.0.elapsed()))
     }
 
+    /// Whether what is served may be stale.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.shared.told.load().degraded.is_empty()
+    }
+
     /// All of it in one line.
     #[must_use]
     pub fn reasons(&self) -> String {

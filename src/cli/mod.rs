@@ -58,7 +58,7 @@ pub fn main() -> ExitCode {
         // A reader that has enough (`| head`) is no error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            crate::run::say(&format!("rollcall: {}", crate::source::chain(error.as_ref())));
+            crate::run::say_error(&format!("rollcall: {}", crate::source::chain(error.as_ref())));
             ExitCode::FAILURE
         }
     }

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::flags::SourceFlags;
-use crate::config::{Config, Typed, TypedSnapshot};
+use crate::config::{Config, LogFormat, Typed, TypedLog, TypedSnapshot};
 use crate::run;
 
 /// Answer questions over UDP and TCP.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again.\n\n  rollcall serve --config config/demo.toml\n  rollcall serve --kubeconfig ~/.kube/config --listen 127.0.0.1:5300\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300"
+    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again, as a change of either does.\n\n  rollcall serve --config config/demo.toml\n  rollcall serve --kubeconfig ~/.kube/config --listen 127.0.0.1:5300\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300"
 )]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Vec<String>>,
 
-    /// Tell health here over HTTP (/livez, /readyz): ADDRESS:PORT, :PORT for every address, or off
+    /// Tell health and metrics here over HTTP (/livez, /readyz, /metrics): ADDRESS:PORT, :PORT for every address, or off
     /// [default: 127.0.0.1:9153]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
@@ -32,19 +32,38 @@ pub(super) struct Serve {
     /// Written whole or not at all, at most each `[snapshot] interval`; docs/outages.md has the rules.
     #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
     snapshot: Option<String>,
+
+    /// The log's form on standard error: text, or json, an object a line [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
+    log_format: Option<String>,
 }
 
 impl Serve {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        run::init_logging();
-        let (source, listen, admin) = (self.source.clone(), self.listen.clone(), self.admin.clone());
-        let snapshot = TypedSnapshot { path: self.snapshot.clone(), ..TypedSnapshot::default() };
-        // Called again at each reload: the file and the environment's words may have changed.
-        let configure = move || -> anyhow::Result<Config> {
-            let (listen, admin, snapshot) = (listen.clone(), admin.clone(), snapshot.clone());
-            source.resolve_around(Typed { listen, admin, snapshot, ..source.typed() })
+        run::init_logging(self.early_format());
+        let source = self.source.clone();
+        let flags = Typed {
+            listen: self.listen.clone(),
+            admin: self.admin.clone(),
+            snapshot: TypedSnapshot { path: self.snapshot.clone(), ..TypedSnapshot::default() },
+            log: TypedLog { format: self.log_format.clone(), ..TypedLog::default() },
+            ..source.typed()
         };
-        run::serve(configure)?;
+        // Called again at each reload, for the file may have changed; flags and environment stay, and win.
+        let configure = {
+            let source = source.clone();
+            move || -> anyhow::Result<Config> { source.resolve_around(flags.clone()) }
+        };
+        run::serve(configure, source.config.as_deref())?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The form of what is said before there is a configuration, which may be wrong itself.
+    fn early_format(&self) -> LogFormat {
+        let environment = || std::env::var("ROLLCALL_LOG_FORMAT").ok();
+        match self.log_format.clone().or_else(environment).as_deref() {
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        }
     }
 }

@@ -231,6 +231,7 @@ impl<'o> Records<'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ObjectName;
     use crate::model::{Endpoint, EndpointSlice, Service, ServiceShape, TtlOverrides};
 
     fn label(text: &str) -> Label {
@@ -292,11 +293,7 @@ mod tests {
             assert_eq!(after.service(&key), before.service(&key), "{name}");
         }
         let address = "10.0.0.1".parse().unwrap();
-        after.delete(&super::super::ObjectName {
-            kind: Kind::Pod,
-            namespace: label("default"),
-            name: "p".into(),
-        });
+        after.delete(&ObjectName { kind: Kind::Pod, namespace: label("default"), name: "p".into() });
         assert!(after.has_pod(&label("default"), address), "q has it too");
         // It is an index like any other: a slice that moves to another service leaves the one it was of.
         let moved = EndpointSlice {

@@ -3,12 +3,19 @@
 //! Flags win over the environment, the environment over the file. What is wrong is said all at once, each with
 //! its key. Imports nothing of the house but the types that it resolves to.
 
+mod changes;
 mod error;
+mod log;
 mod numbers;
 mod resolve;
 mod typed;
 
+pub use changes::{AT_NEXT_START, Change, changes};
 pub use error::{ConfigError, Problem};
+pub use log::{Log, LogFormat};
 pub use numbers::{NUMBERS, Number};
 pub use resolve::{Admin, Cluster, Config, Snapshot, Stale};
-pub use typed::{Typed, TypedLimits, TypedSnapshot, TypedSource, TypedStale, TypedTtl, TypedUpstream};
+pub use typed::{
+    Typed, TypedDnstap, TypedLimits, TypedLog, TypedReload, TypedSnapshot, TypedSource, TypedStale, TypedTtl,
+    TypedUpstream,
+};

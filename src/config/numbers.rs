@@ -65,6 +65,13 @@ pub const NUMBERS: &[Number] = &[
         [0, 3600],
         "The longest time to live of an answer, positive or negative, once the API server has been away for 30 s.",
     ),
+    number(
+        "log.queries",
+        "",
+        0,
+        [0, 1_000_000_000],
+        "One in so many questions has a line in the log; 0 is none.",
+    ),
     number("limits.udp_threads", "", 0, [0, 256], "UDP threads for each address; 0 is one a core."),
     number(
         "limits.udp_batch",
@@ -131,6 +138,13 @@ pub const NUMBERS: &[Number] = &[
         "How long a question to the upstream may take in all, before SERVFAIL.",
     ),
     number("limits.upstream_cache", "", 4096, [0, 1_000_000], "Answers of the upstream that are kept."),
+    number(
+        "limits.tap_queue",
+        "",
+        4096,
+        [16, 262_144],
+        "Questions with their replies that wait to be written to the query log, and as many to dnstap, at 2 KiB each on average; more are counted and left out.",
+    ),
     number(
         "limits.manifest_size",
         "MiB",

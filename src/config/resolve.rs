@@ -9,10 +9,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::error::{ConfigError, Problem};
+use super::log::{Log, LogFormat, filter};
 use super::numbers::of;
 use super::typed::{Typed, TypedSnapshot, TypedSource};
 use crate::model::{Label, Selector};
-use crate::server::{TcpLimits, UdpSettings, UpstreamLimits};
+use crate::server::{DnstapAddress, TcpLimits, UdpSettings, UpstreamLimits};
 use crate::source::kubernetes::{self, Access};
 use crate::source::manifests;
 use crate::wire::Name;
@@ -52,6 +53,14 @@ pub struct Config {
     /// The operator named the address: one that cannot be bound is an error.
     pub admin_is_given: bool,
     pub admin_connections: usize,
+    pub log: Log,
+    /// Nowhere, or the one reader.
+    pub dnstap: Option<DnstapAddress>,
+    pub tap_queue: usize,
+    /// The file is read again when it changes.
+    pub follow: bool,
+    /// What all this was made of: what a reload compares, key by key.
+    pub typed: Box<Typed>,
 }
 
 /// Where the cluster comes from.
@@ -99,6 +108,7 @@ impl Config {
     /// With every value that cannot be used.
     pub fn resolve(typed: Typed) -> Result<Self, ConfigError> {
         let mut r = Resolver { problems: Vec::new() };
+        let as_typed = Box::new(typed.clone());
         let zone = r.one("zone", typed.zone.as_deref().unwrap_or("cluster.local"), |text| {
             Name::from_text(text).map_err(|error| error.to_string()).and_then(|zone| {
                 if zone.label_count() == 0 {
@@ -225,6 +235,21 @@ impl Config {
             admin: admin.unwrap_or(Admin::Off),
             admin_is_given,
             admin_connections: r.number("limits.admin_connections", limits.admin_connections),
+            log: Log {
+                format: r.choice(
+                    "log.format",
+                    typed.log.format,
+                    &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                ),
+                level: r
+                    .one("log.level", typed.log.level.as_deref().unwrap_or("info"), filter)
+                    .unwrap_or_default(),
+                queries: r.number("log.queries", typed.log.queries),
+            },
+            dnstap: r.dnstap(typed.dnstap.socket, typed.dnstap.tcp),
+            tap_queue: r.number("limits.tap_queue", limits.tap_queue),
+            follow: typed.reload.follow.unwrap_or(true),
+            typed: as_typed,
             zone,
         };
         if r.problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(r.problems)) }
@@ -326,6 +351,19 @@ impl Resolver {
                 let file = typed.kubeconfig.as_ref().map(PathBuf::from);
                 Cluster::Kubernetes(Access::Kubeconfig { file, context: typed.context.clone() })
             }),
+        }
+    }
+
+    fn dnstap(&mut self, socket: Option<String>, tcp: Option<String>) -> Option<DnstapAddress> {
+        // An empty one is none: so the environment can take back what a file says.
+        let [socket, tcp] = [socket, tcp].map(|text| text.filter(|text| !text.is_empty()));
+        match (socket, tcp) {
+            (Some(_), Some(_)) => {
+                self.say("dnstap.socket", "there is an address as well (dnstap.tcp): give one of the two");
+                None
+            }
+            (Some(socket), None) => Some(DnstapAddress::Socket(PathBuf::from(socket))),
+            (None, tcp) => self.one("dnstap.tcp", &tcp?, |text| address(text, 6000)).map(DnstapAddress::Tcp),
         }
     }
 
@@ -460,6 +498,17 @@ mod tests {
         let access = Access::Kubeconfig { file: Some("k".into()), context: Some("c".into()) };
         assert_eq!(cluster("kubeconfig = 'k'\ncontext = 'c'").unwrap(), Some(Cluster::Kubernetes(access)));
         assert!(cluster("manifests = 'm'\ncontext = 'c'").is_err());
+    }
+
+    #[test]
+    fn dnstap_has_one_reader() {
+        let dnstap = |text: &str| resolve(&format!("[dnstap]\n{text}")).map(|config| config.dnstap);
+        assert_eq!(dnstap("").unwrap(), None);
+        assert_eq!(dnstap("socket = ''").unwrap(), None);
+        assert_eq!(dnstap("socket = '/s'").unwrap(), Some(DnstapAddress::Socket("/s".into())));
+        assert_eq!(dnstap("tcp = '::1'").unwrap(), Some(DnstapAddress::Tcp("[::1]:6000".parse().unwrap())));
+        assert!(dnstap("tcp = 'localhost'").is_err());
+        assert!(dnstap("tcp = '::1'\nsocket = '/s'").is_err());
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problem};
 use super::numbers::NUMBERS;
 
 /// What a file, the environment or the flags say.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)] // docs/configuration.md
 pub struct Typed {
@@ -27,11 +27,14 @@ pub struct Typed {
     pub snapshot: TypedSnapshot,
     pub stale: TypedStale,
     pub upstream: TypedUpstream,
+    pub log: TypedLog,
+    pub dnstap: TypedDnstap,
+    pub reload: TypedReload,
     pub limits: TypedLimits,
 }
 
 /// `[ttl]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct TypedTtl {
@@ -41,7 +44,7 @@ pub struct TypedTtl {
 }
 
 /// `[source]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct TypedSource {
@@ -55,7 +58,7 @@ pub struct TypedSource {
 }
 
 /// `[snapshot]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct TypedSnapshot {
@@ -64,7 +67,7 @@ pub struct TypedSnapshot {
 }
 
 /// `[stale]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct TypedStale {
@@ -73,15 +76,42 @@ pub struct TypedStale {
 }
 
 /// `[upstream]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct TypedUpstream {
     pub servers: Option<Vec<String>>,
 }
 
+/// `[log]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedLog {
+    pub format: Option<String>,
+    pub level: Option<String>,
+    pub queries: Option<u64>,
+}
+
+/// `[dnstap]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedDnstap {
+    pub socket: Option<String>,
+    pub tcp: Option<String>,
+}
+
+/// `[reload]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedReload {
+    pub follow: Option<bool>,
+}
+
 /// `[limits]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct TypedLimits {
@@ -98,6 +128,7 @@ pub struct TypedLimits {
     pub upstream_in_flight: Option<u64>,
     pub upstream_timeout: Option<u64>,
     pub upstream_cache: Option<u64>,
+    pub tap_queue: Option<u64>,
     pub manifest_size: Option<u64>,
     pub played_pods: Option<u64>,
     pub lameduck: Option<u64>,
@@ -141,6 +172,11 @@ const KEYS: &[(&str, Form)] = &[
     ("source.service_cidr", Form::List),
     ("snapshot.path", Form::Text),
     ("upstream.servers", Form::List),
+    ("log.format", Form::Text),
+    ("log.level", Form::Text),
+    ("dnstap.socket", Form::Text),
+    ("dnstap.tcp", Form::Text),
+    ("reload.follow", Form::Bool),
     ("limits.udp_pin", Form::Bool),
 ];
 
@@ -156,8 +192,9 @@ impl Typed {
             .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let manifests = typed.source.manifests.as_mut().filter(|manifests| *manifests != "-");
-        let others = typed.source.kubeconfig.as_mut().into_iter().chain(typed.snapshot.path.as_mut());
-        for path in manifests.into_iter().chain(others) {
+        let own =
+            [typed.source.kubeconfig.as_mut(), typed.snapshot.path.as_mut(), typed.dnstap.socket.as_mut()];
+        for path in manifests.into_iter().chain(own.into_iter().flatten()) {
             let absolute: PathBuf = folder.join(&*path);
             *path = absolute.to_string_lossy().into_owned();
         }
@@ -220,6 +257,13 @@ impl Typed {
             },
             source: self.source.or(other.source),
             upstream: TypedUpstream { servers: self.upstream.servers.or(other.upstream.servers) },
+            log: TypedLog {
+                format: self.log.format.or(other.log.format),
+                level: self.log.level.or(other.log.level),
+                queries: self.log.queries.or(other.log.queries),
+            },
+            dnstap: self.dnstap.or(other.dnstap),
+            reload: TypedReload { follow: self.reload.follow.or(other.reload.follow) },
             limits: self.limits.or(other.limits),
         }
     }
@@ -241,6 +285,13 @@ impl TypedSource {
     }
 }
 
+impl TypedDnstap {
+    /// Who names one place means no other.
+    fn or(self, other: Self) -> Self {
+        if self == Self::default() { other } else { self }
+    }
+}
+
 impl TypedLimits {
     fn or(self, other: Self) -> Self {
         Self {
@@ -257,6 +308,7 @@ impl TypedLimits {
             upstream_in_flight: self.upstream_in_flight.or(other.upstream_in_flight),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
             upstream_cache: self.upstream_cache.or(other.upstream_cache),
+            tap_queue: self.tap_queue.or(other.tap_queue),
             manifest_size: self.manifest_size.or(other.manifest_size),
             played_pods: self.played_pods.or(other.played_pods),
             lameduck: self.lameduck.or(other.lameduck),

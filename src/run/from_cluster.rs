@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::following::State;
 use super::keeper::Keeper;
+use super::metrics::Waiting;
 use super::served::{Known, Served};
 use super::staleness::{Since, freshness};
 use crate::admin::Health;
@@ -31,6 +32,8 @@ pub(super) struct FromCluster {
     source: Kubernetes,
     scopes: Vec<State>,
     updates: Vec<Update>,
+    /// Of those that were taken, what is to be measured.
+    waiting: Waiting,
     alive: bool,
     /// Everything was listed by this source, or need not be.
     settled: bool,
@@ -69,6 +72,7 @@ impl FromCluster {
             source,
             scopes,
             updates: Vec::new(),
+            waiting: Waiting::default(),
             alive: true,
             settled: false,
             before: None,
@@ -139,21 +143,25 @@ impl FromCluster {
     pub(super) async fn take(&mut self, served: &mut Served, new: Option<Config>) {
         self.take_updates(served, new).await;
         self.tell_freshness(served);
-        let stale = self.stale(served);
-        // What is half of one filter and half of another is not kept.
-        if (self.settled || self.from_snapshot.is_some())
-            && let Some(keeper) = &mut self.keeper
-        {
-            keeper.tend(served, stale);
+        let (stale, is_one) = (self.stale(served), self.is_of_one_filter());
+        match &mut self.keeper {
+            Some(keeper) if is_one => keeper.tend(served, stale),
+            Some(keeper) => keeper.rest(),
+            None => {}
         }
     }
 
     /// Keeps what was not kept yet.
     pub(super) async fn finish(&mut self, served: &Served) {
-        let stale = self.stale(served);
-        if let Some(keeper) = &mut self.keeper {
+        let (stale, is_one) = (self.stale(served), self.is_of_one_filter());
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| is_one) {
             keeper.finish(served, stale).await;
         }
+    }
+
+    /// Whether what is known is of the filter that is configured: half of one and half of another is not kept.
+    fn is_of_one_filter(&self) -> bool {
+        self.settled || self.from_snapshot.is_some()
     }
 
     async fn take_updates(&mut self, served: &mut Served, new: Option<Config>) {
@@ -173,7 +181,9 @@ impl FromCluster {
         let mut listed = false;
         let mut told = false;
         let mut problems = Vec::new();
-        for Update { scope, event } in std::mem::take(&mut self.updates) {
+        for update in std::mem::take(&mut self.updates) {
+            self.waiting.add(&update);
+            let Update { scope, event, .. } = update;
             let Some(state) = self.scopes.get_mut(scope) else { continue };
             if let Event::Problem(problem) = event {
                 problems.push(*problem);
@@ -189,6 +199,7 @@ impl FromCluster {
         let settles = !self.settled && self.scopes.iter().all(State::is_settled);
         // The first answers are about everything: services without their slices would only be made twice.
         if *served.known() == Known::Nothing && !self.settled && !settles {
+            self.waiting.clear();
             return;
         }
         if settles {
@@ -204,6 +215,7 @@ impl FromCluster {
         } else {
             served.publish();
         }
+        self.waiting.published(&served.observed, served.driver.index());
     }
 
     /// Deletes what a filter before this one admitted.

@@ -1,5 +1,6 @@
 //! Binds, spawns and drains; drives dirty → records → publish. Like `cli` it may import every layer.
 
+mod config_follower;
 mod driver;
 mod feed;
 mod following;
@@ -9,13 +10,16 @@ mod hints;
 mod keeper;
 mod loading;
 mod logging;
+mod metrics;
 pub mod offline;
+mod reload;
 mod serve;
 mod served;
 mod servers;
 mod settings;
 mod staleness;
+mod tapping;
 
 pub use driver::{Driver, Published};
-pub use logging::{init as init_logging, say};
+pub use logging::{init as init_logging, say, say_error};
 pub use serve::serve;

@@ -1,6 +1,7 @@
 //! `serve`: sockets first, then the cluster, then `ready`; reloads; drains.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,22 +9,31 @@ use tracing::{error, info};
 
 use super::feed::Feed;
 use super::from_cluster::Counting;
-use super::logging::say;
+use super::logging::{self, say};
+use super::metrics::{tell_cluster, tell_operations, tell_outages, tell_process};
+use super::reload::{Cause, Reloader};
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
 use super::settings::{for_zone, own_addresses};
+use super::tapping::Tapping;
 use super::{hints, offline};
-use crate::admin::Health;
+use crate::admin::{Health, Metrics, Pages};
 use crate::config::Config;
 use crate::server::Listener;
 use crate::zone::{Reader, zone};
 
-/// Serves until SIGTERM or SIGINT. `configure` is called at the start and at each reload.
+/// Serves until SIGTERM or SIGINT. `configure` is called at the start and at each reload; `file` is the one that it reads,
+/// to be followed.
 ///
 /// # Errors
 /// When the configuration cannot be used, there is no cluster to serve, or a socket cannot be bound.
-pub fn serve(configure: impl Fn() -> anyhow::Result<Config> + Send + Sync + 'static) -> anyhow::Result<()> {
+pub fn serve(
+    configure: impl Fn() -> anyhow::Result<Config> + Send + Sync + 'static,
+    file: Option<&Path>,
+) -> anyhow::Result<()> {
     let config = configure()?;
+    logging::apply(&config.log);
+    let file = file.map(Path::to_owned);
     // Two at least: while one publishes a large cluster, the other accepts connections and tells health.
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -33,7 +43,7 @@ pub fn serve(configure: impl Fn() -> anyhow::Result<Config> + Send + Sync + 'sta
         .context("cannot start tokio")?;
     // A task, not the future of `block_on`: that one has a thread of its own, which a watch's event would have to
     // wake first.
-    let ended = runtime.block_on(async { tokio::spawn(run(config, configure)).await });
+    let ended = runtime.block_on(async { tokio::spawn(run(config, configure, file)).await });
     let ended = ended.context("serving ended in a panic").and_then(|ended| ended);
     // A read of standard input that never ends must not keep the process.
     runtime.shutdown_background();
@@ -43,24 +53,32 @@ pub fn serve(configure: impl Fn() -> anyhow::Result<Config> + Send + Sync + 'sta
 async fn run(
     config: Config,
     configure: impl Fn() -> anyhow::Result<Config> + Send + Sync,
+    file: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     let cluster = config.cluster.clone().context(offline::NO_SOURCE)?;
     // Before anything is printed: a script that waits for a line may send a signal right behind it.
     let mut terminate = Signals::new()?;
-    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let mut reloader = Reloader::new(configure, file.as_deref(), &config)?;
 
     let listeners = bind_all(&config)?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener: &Listener| listener.address).collect();
     let own = own_addresses(&addresses)?;
     let (publisher, reader) = zone(for_zone(&config, &own));
     let health = Health::new(reader.clone());
-    let admin = start_admin(&config, &health)?;
+    let metrics = Metrics::default();
+    tell_process(&metrics);
+    let admin = start_admin(&config, &Pages { health: health.clone(), metrics: metrics.clone() })?;
     let counting = Counting::default();
     let mut feed = Feed::start(&cluster, &config, &health, &counting).await?;
+    let mut tapping = Tapping::new();
+    tapping.apply(&config);
     let mut served = Served::new(publisher, config, &own);
+    tell_cluster(&metrics, &reader, &health, &served.observed);
+    tell_outages(&metrics, &reader, &health, &counting);
+    tell_operations(&metrics, reloader.counter(), tapping.counters());
     // Before the sockets are read: who asks meanwhile is answered from it.
     feed.resume(&mut served).await;
-    let servers = Servers::start(&served.config, listeners, &reader)?;
+    let servers = Servers::start(&served.config, listeners, &reader, &metrics, tapping.tap())?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }
@@ -79,21 +97,34 @@ async fn run(
         tokio::select! {
             biased;
             () = terminate.received() => break,
-            _ = hangup.recv() => {
-                info!("SIGHUP: reading the configuration again");
-                match configure() {
-                    Ok(config) => new = Some(served.reloadable(config)),
-                    Err(error) => {
-                        error!("the configuration is not taken over, the one before stays: {error:#}");
-                    }
+            cause = reloader.wanted() => {
+                new = reloader.read(cause, &served);
+                if new.is_none() && cause == Cause::File {
+                    continue;
                 }
             }
             () = feed.changed() => {}
         }
+        let mut change = None;
+        if let Some(config) = new {
+            match servers.prepare(&served.config, &config) {
+                Ok(prepared) => change = Some((config, prepared, served.config.typed.clone())),
+                Err(error) => reloader.refuse(&error),
+            }
+        }
         tokio::select! {
             biased;
             () = terminate.received() => break,
-            taken = feed.take(&mut served, new) => taken?,
+            taken = feed.take(&mut served, change.as_ref().map(|(config, ..)| config.clone())) => taken?,
+        }
+        if let Some((config, prepared, before)) = change
+            && reloader.is_served(&config, &before, &served)
+        {
+            servers.set(prepared);
+            tapping.apply(&config);
+            reloader.finish(&config, &before);
+            // Last: a level that hides it must not hide that it was taken over.
+            logging::apply(&config.log);
         }
     }
     health.drain();
@@ -106,7 +137,10 @@ async fn run(
         let (successes, failures, octets) = (kept.successes, kept.failures, kept.octets);
         info!(successes, failures, octets, longest_pause = ?kept.longest_pause, "ended; snapshots");
     }
-    servers.stop().await
+    let stopped = servers.stop().await;
+    tapping.stop().await;
+    reloader.end();
+    stopped
 }
 
 /// Answers on for a while, from the cluster as it changes: clients and load balancers learn by and by.

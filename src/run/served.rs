@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::Driver;
+use super::metrics::Observed;
 use super::settings::{for_records, for_zone};
 use crate::cluster::Kind;
 use crate::config::{Config, Snapshot};
@@ -20,6 +22,8 @@ const LISTED: usize = 50;
 pub(super) struct Served {
     pub(super) driver: Driver,
     pub(super) config: Config,
+    /// What of it others may look at.
+    pub(super) observed: Arc<Observed>,
     /// What of the cluster was listed as a whole. Only names in it can be denied.
     known: Known,
     /// Where problems are kept instead of being logged.
@@ -75,7 +79,8 @@ impl Known {
 impl Served {
     pub(super) fn new(publisher: Publisher, config: Config, own: &[IpAddr]) -> Self {
         let driver = Driver::new(publisher, for_records(&config)).at(own);
-        Self { driver, config, known: Known::Nothing, collected: None }
+        let observed = Arc::default();
+        Self { driver, config, observed, known: Known::Nothing, collected: None }
     }
 
     /// Keeps the problems of its input instead of logging them.
@@ -100,6 +105,7 @@ impl Served {
     /// Publishes what changed, says what could not be, and keeps the name servers' addresses right.
     pub(super) fn publish(&mut self) -> usize {
         let published = self.driver.publish();
+        self.observed.count(self.driver.index());
         self.report(published.problems.iter().map(|problem| Problem::error(problem.to_string())).collect());
         if published.moved {
             let addresses = self.driver.reached_at();
@@ -157,27 +163,9 @@ impl Served {
         settings
     }
 
-    /// What of a new configuration can be taken over by a running server; says what cannot.
+    /// What of a new configuration can be taken over by a running server: all but what `config::AT_NEXT_START` names.
     pub(super) fn reloadable(&self, new: Config) -> Config {
-        let old = &self.config;
-        let fixed = [
-            ("zone", old.zone != new.zone),
-            ("listen", old.listen != new.listen),
-            ("admin", (old.admin, old.admin_connections) != (new.admin, new.admin_connections)),
-            ("source.manifests or source.kubeconfig", old.cluster != new.cluster),
-            ("source.pod_cidr", old.source.pod_cidr != new.source.pod_cidr),
-            ("source.service_cidr", old.source.service_cidr != new.source.service_cidr),
-            (
-                "snapshot.path",
-                old.snapshot.as_ref().map(|old| &old.path) != new.snapshot.as_ref().map(|new| &new.path),
-            ),
-            ("upstream", (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits)),
-            ("limits", (old.udp, old.tcp) != (new.udp, new.tcp)),
-        ];
-        for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
-            warn!("{key} changed: it is taken over at the next start");
-        }
-        let kept = old.clone();
+        let kept = self.config.clone();
         Config {
             zone: kept.zone,
             listen: kept.listen,
@@ -193,10 +181,7 @@ impl Served {
                 interval: new.snapshot.as_ref().map_or(kept.interval, |new| new.interval),
                 ..kept
             }),
-            upstream: kept.upstream,
-            upstream_limits: kept.upstream_limits,
             udp: kept.udp,
-            tcp: kept.tcp,
             ..new
         }
     }

@@ -1,15 +1,17 @@
 //! The sockets and the transports on them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, info, warn};
 
-use crate::admin::{AdminServer, Health};
+use super::metrics::{Transports, tell_transports};
+use crate::admin::{AdminServer, Metrics, Pages};
 use crate::config::{Admin, Config};
-use crate::server::{Listener, TcpServer, UdpCounters, UdpServer, Upstream, bind};
+use crate::server::{
+    Listener, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer, Upstream, UpstreamSlot, bind,
+};
 use crate::zone::Reader;
 
 /// How often the kernel is asked for what it dropped.
@@ -52,48 +54,93 @@ fn is_no_such_family(error: &std::io::Error) -> bool {
 }
 
 /// The admin address; None where it is off, or where the default one is taken.
-pub(super) fn start_admin(config: &Config, health: &Health) -> anyhow::Result<Option<AdminServer>> {
+pub(super) fn start_admin(config: &Config, pages: &Pages) -> anyhow::Result<Option<AdminServer>> {
     let limit = config.admin_connections;
     let started = match config.admin {
         Admin::Off => return Ok(None),
-        Admin::At(address) => AdminServer::start(address, limit, health.clone()),
-        Admin::Everywhere(port) => AdminServer::start_everywhere(port, limit, health.clone()),
+        Admin::At(address) => AdminServer::start(address, limit, pages.clone()),
+        Admin::Everywhere(port) => AdminServer::start_everywhere(port, limit, pages.clone()),
     };
     match started {
         Ok(admin) => Ok(Some(admin)),
         // Another rollcall, or a CoreDNS, on this machine: no reason not to answer.
         Err(error) if !config.admin_is_given => {
-            warn!("no health is told, for {error}; --admin names another address, or is off");
+            warn!(
+                "neither health nor metrics are told, for {error}; --admin names another address, or is off"
+            );
             Ok(None)
         }
         Err(error) => Err(anyhow::Error::new(error).context("cannot start the admin address")),
     }
 }
 
+/// What a reload will change in running servers.
+pub(super) struct Prepared {
+    /// None: it stays as it is.
+    upstream: Option<Option<Upstream>>,
+    limits: TcpLimits,
+}
+
+fn new_upstream(config: &Config) -> anyhow::Result<Option<Upstream>> {
+    let upstream = (!config.upstream.is_empty())
+        .then(|| Upstream::new(&config.upstream, &config.zone, config.upstream_limits));
+    Ok(upstream.transpose()?)
+}
+
 /// The transports, running.
 pub(super) struct Servers {
     udp: UdpServer,
     tcp: TcpServer,
+    upstream: UpstreamSlot,
     drops: tokio::task::JoinHandle<()>,
 }
 
 impl Servers {
-    pub(super) fn start(config: &Config, listeners: Vec<Listener>, reader: &Reader) -> anyhow::Result<Self> {
-        let upstream = (!config.upstream.is_empty())
-            .then(|| Upstream::new(&config.upstream, &config.zone, config.upstream_limits))
-            .transpose()?
-            .map(Arc::new);
+    pub(super) fn start(
+        config: &Config,
+        listeners: Vec<Listener>,
+        reader: &Reader,
+        metrics: &Metrics,
+        tap: &Tap,
+    ) -> anyhow::Result<Self> {
+        let upstream = UpstreamSlot::default();
+        upstream.set(new_upstream(config)?);
         let (mut udp, mut tcp) = (Vec::new(), Vec::new());
         for listener in listeners {
             udp.extend(listener.udp);
             tcp.push(listener.tcp);
         }
-        let udp = UdpServer::start(udp, &config.udp, reader, upstream.clone())
+        let udp = UdpServer::start(udp, &config.udp, reader, Some(&upstream), tap)
             .context("cannot start a UDP thread")?;
         allow_files(config.tcp.connections as u64 + OTHER_FILES);
-        let tcp = TcpServer::start(tcp, reader, upstream, config.tcp).context("cannot serve TCP")?;
+        let tcp = TcpServer::start(tcp, reader, &upstream, config.tcp, tap).context("cannot serve TCP")?;
+        let (of_udp, of_tcp) = (udp.counters(), tcp.counters());
+        let transports = Transports {
+            queries: vec![("udp", of_udp.queries().clone()), ("tcp", of_tcp.queries().clone())],
+            connections: vec![("tcp", of_tcp)],
+            udp: of_udp,
+        };
+        tell_transports(metrics, reader, transports);
         let drops = tokio::spawn(say_drops(udp.counters()));
-        Ok(Self { udp, tcp, drops })
+        Ok(Self { udp, tcp, upstream, drops })
+    }
+
+    /// Makes ready what a new configuration needs and may not get; changes nothing that is served yet.
+    pub(super) fn prepare(&self, old: &Config, new: &Config) -> anyhow::Result<Prepared> {
+        let differs = (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits);
+        let mut upstream = if differs { Some(new_upstream(new)?) } else { None };
+        // The first one is there before the zone sends anything to it.
+        if old.upstream.is_empty() {
+            upstream.take().into_iter().for_each(|upstream| self.upstream.set(upstream));
+        }
+        Ok(Prepared { upstream, limits: new.tcp })
+    }
+
+    /// Takes it over, once the zone goes by the new configuration.
+    pub(super) fn set(&self, prepared: Prepared) {
+        prepared.upstream.into_iter().for_each(|upstream| self.upstream.set(upstream));
+        allow_files(prepared.limits.connections as u64 + OTHER_FILES);
+        self.tcp.set_limits(prepared.limits);
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {

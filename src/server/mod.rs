@@ -5,19 +5,27 @@
 mod cores;
 mod counters;
 mod datagram;
+mod histogram;
 mod listen;
+mod queries;
 mod responder;
 mod socket;
 #[cfg(test)]
 mod socket_tests;
+mod tap;
 mod tcp;
+mod tcp_counters;
 mod udp;
 mod upstream;
 
 pub use counters::{UdpCounters, UdpCounts};
 pub use datagram::UdpSettings;
+pub use histogram::{DURATIONS, Histogram, HistogramCounts};
 pub use listen::{BindError, Listener, bind, reachable};
-pub use responder::{Pinned, Reply, Responder, Transport};
+pub use queries::{Asked, QueryCell, QueryCounters, QueryCounts, Replies};
+pub use responder::{Pinned, Questions, Reply, Responder, Transport};
+pub use tap::{Dnstap, DnstapAddress, QueryLog, Queue, Tap, TapCounter};
 pub use tcp::{TcpLimits, TcpServer};
+pub use tcp_counters::{TcpCounters, TcpCounts};
 pub use udp::UdpServer;
-pub use upstream::{Upstream, UpstreamError, UpstreamLimits};
+pub use upstream::{Upstream, UpstreamError, UpstreamLimits, UpstreamSlot};

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem::{self, size_of};
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 
@@ -230,6 +230,15 @@ impl Batch {
         slots.map(|(message, packet)| &packet.0[..(message.msg_len as usize).min(RECEIVE)])
     }
 
+    /// The packets that have replies, with them and where they came from, in order; until the next [`Batch::receive`].
+    pub(super) fn exchanges(&self) -> impl Iterator<Item = (&[u8], &[u8], &Envelope)> {
+        // SAFETY: as in `packets`.
+        let room = unsafe { self.room.as_ref() };
+        let slots = room.replies.iter().zip(&room.reply_lengths).zip(&room.envelopes);
+        let slots = self.packets().zip(slots).filter(|(_, ((_, length), _))| **length > 0);
+        slots.map(|(packet, ((reply, length), envelope))| (packet, &reply.0[..*length], envelope))
+    }
+
     /// Gives each packet with its place and room for its reply to `respond`, which tells the reply's length; 0 is none.
     pub(super) fn respond(&mut self, mut respond: impl FnMut(usize, &[u8], &mut [u8], &Envelope) -> usize) {
         let received = self.received;
@@ -301,6 +310,30 @@ const fn count(messages: usize) -> libc::c_uint {
 }
 
 impl Envelope {
+    /// Who asked.
+    pub(super) fn client(&self) -> Option<SocketAddr> {
+        let port = u16::from_be(self.name.sin6_port);
+        match i32::from(self.name.sin6_family) {
+            // The port of a `sockaddr_in` is at the same place, and its address where the flow label of a
+            // `sockaddr_in6` is.
+            libc::AF_INET => Some((Ipv4Addr::from(self.name.sin6_flowinfo.to_ne_bytes()), port).into()),
+            libc::AF_INET6 => Some((Ipv6Addr::from(self.name.sin6_addr.s6_addr), port).into()),
+            _ => None,
+        }
+    }
+
+    /// The address that was asked, where a wildcard socket was told it.
+    pub(super) fn asked_at(&self) -> Option<IpAddr> {
+        let control = self.control.0.get(..self.control_length)?;
+        let (header, data) = control.split_first_chunk::<HEADER>()?;
+        let level = header[HEADER - 8..].first_chunk().map(|octets| i32::from_ne_bytes(*octets))?;
+        match level {
+            libc::IPPROTO_IP => data.get(4..)?.first_chunk::<4>().map(|octets| IpAddr::from(*octets)),
+            libc::IPPROTO_IPV6 => data.first_chunk::<16>().map(|octets| IpAddr::from(*octets)),
+            _ => None,
+        }
+    }
+
     fn address(&mut self, header: &mut libc::msghdr) {
         header.msg_name = (&raw mut self.name).cast();
         header.msg_namelen = self.name_length;

@@ -2,22 +2,27 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::Upstream;
+use super::UpstreamSlot;
+use super::queries::QueryCell;
 use super::responder::{Reply, Responder, Transport};
+use super::tap::{Moment, Seen, Tap};
+use super::tcp_counters::TcpCounters;
 use super::upstream::Chase;
 use crate::zone::Reader;
 
@@ -36,6 +41,9 @@ pub struct TcpLimits {
 
 /// How long a stop waits for clients to take their replies.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long a stop goes on taking connections that the kernel has accepted already, and as long again questions that are
+/// on their way: what arrived before it is answered.
+const LAST: Duration = Duration::from_millis(50);
 /// Octets read at one time.
 const READ: usize = 16 << 10;
 /// Answers that are written before more are made: small questions have large answers, and a client that does
@@ -48,15 +56,21 @@ const MOST_INPUT: usize = PREFIX + u16::MAX as usize + READ;
 
 /// The TCP side of the server, running.
 pub struct TcpServer {
+    shared: Arc<Shared>,
     stop_tx: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    counters: TcpCounters,
 }
 
 struct Shared {
     reader: Reader,
-    upstream: Option<Arc<Upstream>>,
-    limits: TcpLimits,
-    connections: Arc<Semaphore>,
+    upstream: UpstreamSlot,
+    /// A reload replaces them.
+    limits: ArcSwap<TcpLimits>,
+    tap: Tap,
+    counters: TcpCounters,
+    /// Connections that are open.
+    open: AtomicUsize,
     by_client: DashMap<IpAddr, usize>,
     /// As many as were in use at one time, which is one a worker of the runtime.
     desks: Mutex<Vec<Desk>>,
@@ -69,9 +83,15 @@ struct Desk {
     input: Box<[u8]>,
     reply: Box<[u8]>,
     output: Vec<u8>,
+    /// Its own: who is at the desk is the one writer.
+    cell: Arc<QueryCell>,
 }
 
 impl Shared {
+    fn limits(&self) -> TcpLimits {
+        **self.limits.load()
+    }
+
     /// Works at a desk, without waiting for anything. One that panics there leaves none behind.
     fn at_desk<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
         let desks = || self.desks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,6 +101,7 @@ impl Shared {
             input: vec![0; READ].into(),
             reply: vec![0; usize::from(u16::MAX)].into(),
             output: Vec::new(),
+            cell: self.counters.queries().cell(),
         });
         let done = work(&mut desk);
         desk.output.clear();
@@ -97,15 +118,19 @@ impl TcpServer {
     pub fn start(
         listeners: Vec<std::net::TcpListener>,
         reader: &Reader,
-        upstream: Option<Arc<Upstream>>,
+        upstream: &UpstreamSlot,
         limits: TcpLimits,
+        tap: &Tap,
     ) -> io::Result<Self> {
         let (stop_tx, stop_rx) = watch::channel(false);
+        let counters = TcpCounters::new(limits.connections);
         let shared = Arc::new(Shared {
             reader: reader.clone(),
-            upstream,
-            limits,
-            connections: Arc::new(Semaphore::new(limits.connections)),
+            upstream: upstream.clone(),
+            limits: ArcSwap::from_pointee(limits),
+            tap: tap.clone(),
+            counters: counters.clone(),
+            open: AtomicUsize::new(0),
             by_client: DashMap::new(),
             desks: Mutex::default(),
         });
@@ -114,10 +139,23 @@ impl TcpServer {
             let listener = TcpListener::from_std(listener)?;
             tasks.spawn(accept(listener, Arc::clone(&shared), stop_rx.clone()));
         }
-        Ok(Self { stop_tx, tasks })
+        Ok(Self { shared, stop_tx, tasks, counters })
     }
 
-    /// Stops accepting, lets each connection write what it has, and ends.
+    /// What is counted, for as long as somebody wants to know.
+    #[must_use]
+    pub fn counters(&self) -> TcpCounters {
+        self.counters.clone()
+    }
+
+    /// Replaces the limits. Connections that are open stay, even where they are too many now; they go by the new limits
+    /// from their next reply on.
+    pub fn set_limits(&self, limits: TcpLimits) {
+        self.shared.limits.store(Arc::new(limits));
+        self.counters.set_limit(limits.connections);
+    }
+
+    /// Answers what arrived, stops accepting, lets each connection write what it has, and ends.
     pub async fn stop(mut self) {
         let _ = self.stop_tx.send(true);
         let joined = async { while self.tasks.join_next().await.is_some() {} };
@@ -130,12 +168,18 @@ impl TcpServer {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop_rx: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
-    loop {
+    let mut end = None;
+    while end.is_none_or(|end| Instant::now() < end) {
         let accepted = tokio::select! {
-            _ = stop_rx.wait_for(|stop| *stop) => break,
+            biased;
+            _ = stop_rx.wait_for(|stop| *stop), if end.is_none() => {
+                end = Some(Instant::now() + LAST);
+                continue;
+            }
             // Ended connections are let go of as others come.
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
+            () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -151,6 +195,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop_rx: watch::
             }
         }
     }
+    // Closed first: a client that comes now is refused, and asks another server at once.
+    drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
@@ -170,30 +216,38 @@ fn client_of(peer: IpAddr) -> IpAddr {
 struct Guard {
     shared: Arc<Shared>,
     client: IpAddr,
-    _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
 fn admit(shared: &Arc<Shared>, client: IpAddr) -> Option<Guard> {
-    let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
+    let limits = shared.limits();
+    if shared.open.fetch_add(1, Ordering::Relaxed) >= limits.connections {
+        shared.open.fetch_sub(1, Ordering::Relaxed);
         debug!(%client, "closed: too many connections");
+        shared.counters.refused_connection();
         return None;
-    };
+    }
     let mut held = shared.by_client.entry(client).or_default();
-    if *held >= shared.limits.per_client {
+    if *held >= limits.per_client {
+        drop(held);
+        shared.open.fetch_sub(1, Ordering::Relaxed);
         debug!(%client, "closed: too many connections of one client");
+        shared.counters.refused_client();
         return None;
     }
     *held += 1;
     drop(held);
-    Some(Guard { shared: Arc::clone(shared), client, _permit: permit })
+    shared.counters.accepted();
+    Some(Guard { shared: Arc::clone(shared), client })
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.by_client.remove_if_mut(&self.client, |_, held| {
             *held = held.saturating_sub(1);
             *held == 0
         });
+        self.shared.counters.ended();
     }
 }
 
@@ -234,13 +288,14 @@ impl Turn {
 
 impl Connection<'_> {
     async fn serve(&mut self, stop_rx: &mut watch::Receiver<bool>) -> io::Result<()> {
-        let idle = self.shared.limits.idle;
+        let mut idle = self.shared.limits().idle;
         let mut deadline = Instant::now() + idle;
-        let (mut closed, mut more) = (false, false);
+        let (mut closed, mut more, mut stopping) = (false, false, false);
         loop {
             let turn = if !self.output.is_empty() {
                 // A client that does not read holds no more than one turn's answers.
-                timeout(idle, self.stream.write_all(&self.output)).await??;
+                let written = timeout(idle, self.stream.write_all(&self.output)).await;
+                written.inspect_err(|_| self.shared.counters.idle_closed())??;
                 self.output = Vec::new();
                 // What had no room is answered before more is read.
                 Turn { wrote: true, more: true, ended: false }
@@ -250,19 +305,29 @@ impl Connection<'_> {
                 self.shared.at_desk(|desk| self.answer_read(desk, 0))?
             } else if closed && self.waiting.is_none() {
                 return Ok(());
+            } else if stopping && !closed && Instant::now() >= deadline {
+                Turn::END
             } else {
-                let reads = !closed && self.in_waiting() < self.shared.limits.pipelined;
+                let reads = !closed && self.in_waiting() < self.shared.limits().pipelined;
                 tokio::select! {
                     biased;
-                    // A stop ends the reading; the replies that are due are still written.
-                    _ = stop_rx.wait_for(|stop| *stop), if !closed => Turn::END,
+                    // A stop soon ends the reading; the replies that are due are still written.
+                    _ = stop_rx.wait_for(|stop| *stop), if !closed && !stopping => {
+                        stopping = true;
+                        deadline = Instant::now() + 2 * LAST;
+                        continue;
+                    }
                     turn = poll_fn(|cx| self.poll_turn(cx, reads)) => turn?,
-                    () = sleep_until(deadline), if reads => Turn::END,
+                    () = sleep_until(deadline), if reads => {
+                        self.shared.counters.idle_closed();
+                        Turn::END
+                    }
                 }
             };
             closed |= turn.ended;
             more = turn.more;
-            if turn.wrote {
+            if turn.wrote && !stopping {
+                idle = self.shared.limits().idle;
                 deadline = Instant::now() + idle;
             }
         }
@@ -303,15 +368,17 @@ impl Connection<'_> {
     /// Answers the whole messages of what is unanswered and of the octets that were read just now, and writes what the
     /// client takes at once: one write for all. What is left over stays with the connection.
     fn answer_read(&mut self, desk: &mut Desk, fresh: usize) -> io::Result<Turn> {
-        let Desk { responder, input, reply, output } = desk;
+        let began = std::time::Instant::now();
+        let Desk { responder, input, reply, output, cell } = desk;
         let fresh = &input[..fresh];
+        let (used, replies);
         if self.input.is_empty() {
-            let used = self.answer(fresh, responder, reply, output);
+            (used, replies) = self.answer(fresh, responder, reply, output, cell);
             keep(&mut self.input, &fresh[used..]);
         } else {
             keep(&mut self.input, fresh);
             let mut input = std::mem::take(&mut self.input);
-            let used = self.answer(&input, responder, reply, output);
+            (used, replies) = self.answer(&input, responder, reply, output, cell);
             if used < input.len() {
                 input.drain(..used);
                 self.input = input;
@@ -322,49 +389,99 @@ impl Connection<'_> {
             match self.stream.try_write(&output[written..]) {
                 Ok(octets) => written += octets,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    cell.took(began, replies);
+                    return Err(error);
+                }
             }
         }
+        cell.took(began, replies);
         self.output.extend_from_slice(&output[written..]);
         Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
     }
 
-    /// Answers whole messages, as long as replies may wait; gives how many octets they were.
+    /// Answers whole messages, as long as replies may wait; gives how many octets they were, and how many replies are
+    /// made.
     fn answer(
         &mut self,
         input: &[u8],
         responder: &mut Responder,
         reply: &mut [u8],
         output: &mut Vec<u8>,
-    ) -> usize {
-        let mut at = 0;
-        while self.in_waiting() < self.shared.limits.pipelined && output.len() < MOST_OUTPUT {
+        cell: &QueryCell,
+    ) -> (usize, u64) {
+        let (mut at, mut replies) = (0, 0);
+        let (moment, pipelined) = (self.shared.tap.asked(), self.shared.limits().pipelined);
+        while self.in_waiting() < pipelined && output.len() < MOST_OUTPUT {
             let Some(&[high, low]) = input[at..].first_chunk::<PREFIX>() else { break };
             let length = usize::from(u16::from_be_bytes([high, low]));
             let Some(packet) = input.get(at + PREFIX..at + PREFIX + length) else { break };
             at += PREFIX + length;
-            match responder.respond(packet, Transport::Tcp, reply) {
-                Reply::Send(length) => push(output, &reply[..length]),
+            let (answer, asked) = responder.pin().respond_and_tell(packet, Transport::Tcp, reply);
+            let Some(asked) = asked else { continue };
+            match answer {
+                Reply::Send(length) => {
+                    push(output, &reply[..length]);
+                    cell.count(asked, packet.len(), reply, length);
+                    self.show(moment, packet, &reply[..length]);
+                    replies += 1;
+                }
                 Reply::Silence => {}
                 Reply::Chase { length, target, rtype, limit } => {
-                    let Some(upstream) = &self.shared.upstream else {
+                    let Some(upstream) = self.shared.upstream.get() else {
                         push(output, &reply[..length]);
+                        cell.count(asked, packet.len(), reply, length);
+                        self.show(moment, packet, &reply[..length]);
+                        replies += 1;
                         continue;
                     };
                     let (packet, partial) = (packet.into(), reply[..length].into());
                     let chase = Chase { packet, partial, target, rtype, limit };
-                    let upstream = Arc::clone(upstream);
+                    let (shared, began) = (Arc::clone(self.shared), std::time::Instant::now());
+                    let ends = moment.and_then(|moment| Some((moment, self.ends()?)));
                     let waiting = self.waiting.get_or_insert_with(JoinSet::new);
-                    waiting.spawn(async move { upstream.complete(&chase).await });
+                    waiting.spawn(async move {
+                        let reply = upstream.complete(&chase).await;
+                        let late = shared.counters.queries().late();
+                        late.count_late(asked, chase.packet.len(), &reply, began);
+                        if let Some((moment, ends)) = ends {
+                            shared.tap.show([ends.seen(moment, &chase.packet, &reply)].into_iter());
+                        }
+                        reply
+                    });
                 }
             }
         }
-        at
+        (at, replies)
+    }
+
+    /// Shows a reply to those who watch, if there are any.
+    fn show(&self, asked: Option<Moment>, query: &[u8], reply: &[u8]) {
+        if let Some((asked, ends)) = asked.and_then(|asked| Some((asked, self.ends()?))) {
+            self.shared.tap.show([ends.seen(asked, query, reply)].into_iter());
+        }
+    }
+
+    /// Asked of the kernel when somebody watches: most of the time an idle connection would hold them for nobody.
+    fn ends(&self) -> Option<Ends> {
+        Some(Ends { client: self.stream.peer_addr().ok()?, server: self.stream.local_addr().ok() })
     }
 
     /// Questions that wait for the upstream.
     fn in_waiting(&self) -> usize {
         self.waiting.as_ref().map_or(0, JoinSet::len)
+    }
+}
+
+/// Both ends of a connection.
+struct Ends {
+    client: SocketAddr,
+    server: Option<SocketAddr>,
+}
+
+impl Ends {
+    fn seen<'a>(&self, asked: Moment, query: &'a [u8], reply: &'a [u8]) -> Seen<'a> {
+        Seen { transport: Transport::Tcp, client: self.client, server: self.server, asked, query, reply }
     }
 }
 

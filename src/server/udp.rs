@@ -1,7 +1,7 @@
 //! UDP: threads of their own, each with a socket of its own on the shared port.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +12,22 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
-use super::counters::{UdpCounters, UdpCounts, is_truncated};
+use super::counters::{UdpCounters, UdpCounts};
 use super::datagram::UdpSettings;
+use super::queries::{Asked, QueryCell};
 use super::responder::{Reply, Responder, Transport};
 use super::socket::{Batch, Calls, Envelope};
+use super::tap::{Moment, Seen, Tap};
 use super::upstream::Chase;
-use super::{Upstream, cores};
+use super::{UpstreamSlot, cores};
 use crate::zone::Reader;
 
 /// How long a thread waits for a packet before it looks whether it shall stop.
 pub(super) const WAIT: Duration = Duration::from_millis(200);
+
+/// Replies that wait for a task to ask the upstream for them, which takes microseconds; what finds no room is answered
+/// SERVFAIL.
+const PARKED: usize = 4096;
 
 /// The UDP side of the server, running.
 pub struct UdpServer {
@@ -36,11 +42,15 @@ pub(super) struct Parked {
     socket: Arc<UdpSocket>,
     envelope: Envelope,
     chase: Chase,
+    asked: Asked,
+    began: Instant,
+    /// None where nobody watches.
+    moment: Option<Moment>,
 }
 
 impl UdpServer {
     /// Answers on bound sockets, a thread each. Aliases out of the zones go to `upstream` on the current
-    /// runtime.
+    /// runtime; without one they are the answer.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -48,7 +58,8 @@ impl UdpServer {
         sockets: Vec<UdpSocket>,
         settings: &UdpSettings,
         reader: &Reader,
-        upstream: Option<Arc<Upstream>>,
+        upstream: Option<&UpstreamSlot>,
+        tap: &Tap,
     ) -> io::Result<Self> {
         let calls = sockets.first().map_or(Calls::ALL, Calls::probe);
         if calls != Calls::ALL {
@@ -60,9 +71,9 @@ impl UdpServer {
         let stop = Arc::new(AtomicBool::new(false));
         let (parked_tx, parked) = upstream
             .map(|upstream| {
-                // As many as the upstream may have in flight: what finds no room is answered SERVFAIL.
-                let (parked_tx, parked_rx) = mpsc::channel(upstream.limits().in_flight);
-                (parked_tx, tokio::spawn(finish_parked(parked_rx, upstream, counters.clone())))
+                let (parked_tx, parked_rx) = mpsc::channel(PARKED);
+                let finishing = finish_parked(parked_rx, upstream.clone(), counters.clone(), tap.clone());
+                (parked_tx, tokio::spawn(finishing))
             })
             .unzip();
         let threads = sockets.into_iter().enumerate().map(|(index, socket)| {
@@ -74,9 +85,11 @@ impl UdpServer {
                 core: (!cores.is_empty()).then(|| cores[index % cores.len()]),
                 index,
                 counters: counters.clone(),
+                cell: counters.queries().cell(),
                 responder: Responder::reserved(reader.clone(), settings.batch),
                 reader: reader.clone(),
                 parked_tx: parked_tx.clone(),
+                tap: tap.clone(),
                 stop: Arc::clone(&stop),
             };
             std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || worker.run())
@@ -113,9 +126,11 @@ struct Worker {
     core: Option<usize>,
     index: usize,
     counters: UdpCounters,
+    cell: Arc<QueryCell>,
     responder: Responder,
     reader: Reader,
     parked_tx: Option<mpsc::Sender<Box<Parked>>>,
+    tap: Tap,
     stop: Arc<AtomicBool>,
 }
 
@@ -139,26 +154,40 @@ impl Worker {
         let counter = self.counters.of(self.index);
         let mut failures = 0_u32;
         let mut last = None;
+        let bound = self.socket.local_addr().ok();
         loop {
             match batch.receive(&self.socket) {
                 Ok(()) => {
                     failures = 0;
+                    let (began, cell, moment) = (Instant::now(), &*self.cell, self.tap.asked());
                     let mut pinned = self.responder.pin();
                     let (socket, parked_tx) = (&self.socket, self.parked_tx.as_ref());
                     let mut counts = UdpCounts::default();
                     let mut questions = pinned.look_up(batch.packets());
                     batch.respond(|index, packet, out, envelope| {
+                        let Some(asked) = questions.asked(index) else { return 0 };
                         let reply = questions.respond(index, packet, Transport::Udp, out);
-                        let (length, forwarded) = finish(reply, packet, out, envelope, socket, parked_tx);
+                        let park = |chase| {
+                            let (socket, envelope) = (Arc::clone(socket), *envelope);
+                            Box::new(Parked { socket, envelope, chase, asked, began, moment })
+                        };
+                        let (length, forwarded) = finish(reply, packet, out, parked_tx, park);
                         counts.forwarded += u64::from(forwarded);
-                        counts.truncated += u64::from(length > 0 && is_truncated(out));
+                        if length > 0 {
+                            cell.count(asked, packet.len(), out, length);
+                        }
                         length
                     });
                     let sent = batch.send(&self.socket);
+                    if let Some(moment) = moment {
+                        let seen = |(query, reply, envelope)| seen(query, reply, envelope, bound, moment);
+                        self.tap.show(batch.exchanges().filter_map(seen));
+                    }
                     counts.received = batch.received() as u64;
                     (counts.answered, counts.failed) = (sent.sent as u64, sent.failed as u64);
                     counts.silent = counts.received - counts.forwarded - counts.answered - counts.failed;
                     counter.add(&counts);
+                    cell.took(began, counts.answered + counts.failed);
                     if sent.failed > 0 {
                         debug!(failed = sent.failed, "replies could not be sent");
                     }
@@ -200,18 +229,16 @@ fn finish(
     reply: Reply,
     packet: &[u8],
     out: &mut [u8],
-    envelope: &Envelope,
-    socket: &Arc<UdpSocket>,
     parked_tx: Option<&mpsc::Sender<Box<Parked>>>,
+    park: impl FnOnce(Chase) -> Box<Parked>,
 ) -> (usize, bool) {
     match reply {
         Reply::Send(length) => (length, false),
         Reply::Silence => (0, false),
         Reply::Chase { length, target, rtype, limit } => {
             let chase = Chase { packet: packet.into(), partial: out[..length].into(), target, rtype, limit };
-            let parked = Box::new(Parked { socket: Arc::clone(socket), envelope: *envelope, chase });
             // Without room the client asks again; by then there may be some.
-            match parked_tx.map(|tx| tx.try_send(parked)) {
+            match parked_tx.map(|tx| tx.try_send(park(chase))) {
                 Some(Ok(())) => (0, true),
                 Some(Err(
                     mpsc::error::TrySendError::Full(parked) | mpsc::error::TrySendError::Closed(parked),
@@ -222,20 +249,47 @@ fn finish(
     }
 }
 
+/// What the tap is shown of an exchange.
+fn seen<'a>(
+    query: &'a [u8],
+    reply: &'a [u8],
+    envelope: &Envelope,
+    bound: Option<SocketAddr>,
+    asked: Moment,
+) -> Option<Seen<'a>> {
+    let server = bound.map(|bound| (envelope.asked_at().unwrap_or(bound.ip()), bound.port()).into());
+    Some(Seen { transport: Transport::Udp, client: envelope.client()?, server, asked, query, reply })
+}
+
 async fn finish_parked(
     mut parked_rx: mpsc::Receiver<Box<Parked>>,
-    upstream: Arc<Upstream>,
+    upstream: UpstreamSlot,
     counters: UdpCounters,
+    tap: Tap,
 ) {
     // Dropped with this task, and so ended with it.
     let mut waiting = JoinSet::new();
     while let Some(parked) = parked_rx.recv().await {
         while waiting.try_join_next().is_some() {}
-        let (upstream, counters) = (Arc::clone(&upstream), counters.clone());
+        let (upstream, counters, tap) = (upstream.get(), counters.clone(), tap.clone());
         waiting.spawn(async move {
-            let mut reply = upstream.complete(&parked.chase).await;
+            let mut reply = match upstream {
+                Some(upstream) => upstream.complete(&parked.chase).await,
+                // Taken away by a reload since: the aliases alone, as without one.
+                None => parked.chase.partial.to_vec(),
+            };
             let sent = parked.envelope.send(&parked.socket, &mut reply);
-            counters.late().add_late(sent.is_ok(), is_truncated(&reply));
+            counters.late().add_late(sent.is_ok());
+            counters.queries().late().count_late(
+                parked.asked,
+                parked.chase.packet.len(),
+                &reply,
+                parked.began,
+            );
+            if let Some(moment) = parked.moment {
+                let bound = parked.socket.local_addr().ok();
+                tap.show(seen(&parked.chase.packet, &reply, &parked.envelope, bound, moment).into_iter());
+            }
             if let Err(error) = sent {
                 debug!(%error, "a reply could not be sent");
             }

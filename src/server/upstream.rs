@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use hickory_proto::op::{DnsRequestOptions, Message, Query as ProtoQuery, ResponseCode};
 use hickory_proto::rr::{Name as ProtoName, RData, Record, RecordType};
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
@@ -39,6 +40,21 @@ pub struct Upstream {
     permits: Semaphore,
     limits: UpstreamLimits,
     zone: ProtoName,
+}
+
+/// The upstream of the moment, or none; its clones are one. A reload replaces what is in it.
+#[derive(Clone, Default)]
+pub struct UpstreamSlot(Arc<ArcSwapOption<Upstream>>);
+
+impl UpstreamSlot {
+    /// Replaces it; questions that wait for the one before are answered by that one.
+    pub fn set(&self, upstream: Option<Upstream>) {
+        self.0.store(upstream.map(Arc::new));
+    }
+
+    pub(super) fn get(&self) -> Option<Arc<Upstream>> {
+        self.0.load_full()
+    }
 }
 
 /// Why there is no upstream.
@@ -83,10 +99,6 @@ impl Upstream {
         let zone =
             ProtoName::from_str(&zone.to_string()).map_err(|error| UpstreamError::Resolver(error.into()))?;
         Ok(Self { pool, cache, permits: Semaphore::new(limits.in_flight), limits, zone })
-    }
-
-    pub(super) fn limits(&self) -> UpstreamLimits {
-        self.limits
     }
 
     /// Adds what the upstream says; SERVFAIL when it says nothing within the bound, or when as many questions as

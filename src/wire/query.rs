@@ -60,6 +60,12 @@ impl QueryError {
             Self::Version => Some(rcode::BADVERS),
         }
     }
+
+    /// Whether the question was read before this came up; see [`Query::parse`].
+    #[must_use]
+    pub fn has_question(self) -> bool {
+        matches!(self, Self::Records | Self::TwoOpt | Self::Version)
+    }
 }
 
 /// A parsed query: a buffer to parse into again and again, without an allocation.

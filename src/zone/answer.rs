@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::entry::Entry;
-use super::lookup::{Begun, Found, Key, Node, Place, begin, find, names, with_pointers};
+use super::lookup::{Begun, Found, Key, Node, Place, ZoneKind, begin, find, names, with_pointers};
 use super::order::{NO_HOST, Sequence, SetScratch};
 use super::ports::SrvSet;
 use super::reverse::ttl;
@@ -60,6 +60,12 @@ impl Lookup<'_> {
     #[must_use]
     pub fn complete(self, query: &Query) -> Self {
         Self(Begun::Found(self.0.complete(&query.name)))
+    }
+
+    /// Which zone the question is about, once it is completed.
+    #[must_use]
+    pub fn zone(&self) -> ZoneKind {
+        self.0.zone()
     }
 }
 

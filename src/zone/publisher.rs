@@ -14,7 +14,7 @@ use super::entry::{Entry, Key};
 use super::ports::Ports;
 use super::reverse::{Pointer, Prefix, Rank};
 use super::settings::{Freshness, Prepared, Settings};
-use super::store::{NamespaceState, PodKey, Reader, Shared, Stored};
+use super::store::{NamespaceState, PodKey, Reader, Shared, Size, Stored};
 use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
 
 /// Something to publish.
@@ -43,6 +43,7 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
         pods_known: AtomicBool::new(false),
         ttl_cap: AtomicU16::new(u16::MAX),
         expired: AtomicBool::new(false),
+        size: Size::default(),
     });
     let ports = SharedPorts::default();
     let publisher = Publisher { shared: Arc::clone(&shared), ports, differing: BTreeMap::new(), held: 0 };
@@ -180,6 +181,7 @@ impl Publisher {
         if is && !was {
             self.namespace(&key.namespace, |s| NamespaceState { services: s.services + 1, ..s });
         }
+        shared.size.count(old, entry.as_ref());
         // An address's names stand before the service says them and go after it has ceased to: an address that has a
         // name before and after a publish has one throughout. What nobody is answered yet is held back, for speed.
         let (gone, more) = differing(before, after);
@@ -417,6 +419,23 @@ mod tests {
         assert_eq!(reader.serial(), first);
         publisher.publish([mk_change("a", &[("a-0", "10.0.0.2")])]);
         assert!(reader.serial() > first);
+    }
+
+    #[test]
+    fn services_and_names_are_counted_as_they_come_and_go() {
+        let (mut publisher, reader) = mk_zone();
+        let size = |services, names| crate::zone::ZoneSize { services, names };
+        publisher.publish([mk_change("a", &[("a-0", "10.0.0.1"), ("a-1", "10.0.0.2")]), mk_change("b", &[])]);
+        assert_eq!(reader.size(), size(2, 4));
+        publisher.publish([mk_change("a", &[("a-0", "10.0.0.1")])]);
+        assert_eq!(reader.size(), size(2, 3));
+        // Expected, and not there: nobody finds it.
+        let Change::Service(key, records) = mk_change("a", &[]) else { unreachable!() };
+        let absent = records.map(|records| Box::new(ServiceRecords { shape: Shape::Absent, ..*records }));
+        publisher.publish([Change::Service(key, absent)]);
+        assert_eq!(reader.size(), size(1, 1));
+        publisher.publish([mk_removal("a"), mk_removal("b"), mk_removal("never")]);
+        assert_eq!(reader.size(), size(0, 0));
     }
 
     #[test]

@@ -2,19 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use rollcall::config::{Config, NUMBERS, Typed};
+use rollcall::config::{AT_NEXT_START, Config, NUMBERS, Typed};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).into()
 }
 
 fn numbers() -> String {
-    let mut table = String::from("| key | default | from | to | unit | |\n|---|---|---|---|---|---|\n");
+    let mut table =
+        String::from("| key | default | from | to | unit | reload | |\n|---|---|---|---|---|---|---|\n");
     for number in NUMBERS {
         let (section, key) = number.key.split_once('.').unwrap();
         table.push_str(&format!(
-            "| `[{section}] {key}` | {} | {} | {} | {} | {} |\n",
-            number.default, number.min, number.max, number.unit, number.what
+            "| `[{section}] {key}` | {} | {} | {} | {} | {} | {} |\n",
+            number.default,
+            number.min,
+            number.max,
+            number.unit,
+            if AT_NEXT_START.contains(&number.key) { "next start" } else { "yes" },
+            number.what
         ));
     }
     table
@@ -34,6 +40,20 @@ fn the_table_of_numbers_is_the_codes() {
         return;
     }
     assert_eq!(table, numbers(), "docs/configuration.md is not what src/config/numbers.rs says");
+}
+
+#[test]
+fn each_key_that_needs_a_restart_has_its_reason() {
+    let text = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let reload = text.split("\n## Reload\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = reload.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let mut keys: Vec<&str> =
+        rows.flat_map(|keys| keys.split('`').filter(|part| !part.contains([',', ' ']))).collect();
+    keys.retain(|key| !key.is_empty());
+    keys.sort_unstable();
+    let mut wanted = AT_NEXT_START.to_vec();
+    wanted.sort_unstable();
+    assert_eq!(keys, wanted, "docs/configuration.md, Reload");
 }
 
 #[test]

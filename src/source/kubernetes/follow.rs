@@ -10,7 +10,7 @@
 //! same connection goes on as the watch. Where it is refused, pages are read.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use kube::api::{Request, WatchParams};
@@ -164,11 +164,13 @@ impl Follow {
         relisting.put_off();
         let version = position.insert(version);
         let Some(messages) = messages else { return Ok(()) };
-        match self.events(messages, version, relisting).await {
+        let ended = match self.events(messages, version, relisting).await {
             // The list's own bound is far away: from here on watches are shorter.
             Err(End::Failed(failure)) if failure.cause == Cause::Silent => Ok(()),
             ended => ended,
-        }
+        };
+        self.count(&ended);
+        ended
     }
 
     /// Begins a list beside the watch where it is time for one.
@@ -219,26 +221,22 @@ impl Follow {
         }
         self.watch.answers();
         self.begin_relist(relisting);
-        self.events(messages, version, relisting).await
+        let ended = self.events(messages, version, relisting).await;
+        self.count(&ended);
+        ended
     }
 
-    /// The events of a watch until it ends.
-    async fn events(
-        &self,
-        messages: Messages,
-        version: &mut Version,
-        relisting: &mut Relisting,
-    ) -> Result<(), End> {
-        let end = self.events_of(messages, version, relisting).await;
-        match &end {
+    /// Counts the end of a watch.
+    fn count(&self, ended: &Result<(), End>) {
+        match ended {
             Ok(()) => self.watch.restarts(Restart::Ended),
             Err(End::Failed(failure)) => self.watch.restarts(Restart::of(failure.cause)),
             Err(End::Closed) => {}
         }
-        end
     }
 
-    async fn events_of(
+    /// The events of a watch until it ends.
+    async fn events(
         &self,
         mut messages: Messages,
         version: &mut Version,
@@ -319,7 +317,7 @@ impl Follow {
     /// An object of a watch.
     async fn changed(&self, decoded: Decoded) -> Result<(), Closed> {
         match self.usable(decoded.object, decoded.beside).await? {
-            Some(Some(object)) => self.send(Event::Apply(object)).await,
+            Some(Some(object)) => self.send_change(Event::Apply(object), decoded.triggered).await,
             // It may have been a service's before.
             Some(None) => self.send(Event::Delete(decoded.name)).await,
             None => Ok(()),
@@ -345,7 +343,14 @@ impl Follow {
     }
 
     pub(super) async fn send(&self, event: Event) -> Result<(), Closed> {
-        self.updates.send(Update { scope: self.number, event }).await.map_err(|_| Closed)
+        self.send_change(event, None).await
+    }
+
+    async fn send_change(&self, event: Event, triggered: Option<SystemTime>) -> Result<(), Closed> {
+        // Before the wait for room in the queue, which is part of what a change takes.
+        let arrived = std::time::Instant::now();
+        let update = Update { scope: self.number, event, arrived, triggered };
+        self.updates.send(update).await.map_err(|_| Closed)
     }
 }
 

@@ -27,7 +27,7 @@ mod trouble;
 mod watches;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,8 +42,9 @@ use crate::source::Problem;
 use answer::Api;
 use follow::Follow;
 
-/// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait.
-const QUEUE: usize = 4096;
+/// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait: objects are
+/// at their largest here, decoded and not packed yet, and a list comes faster than it is taken up.
+const QUEUE: usize = 512;
 
 /// What is followed, and within which bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,11 @@ pub struct Update {
     pub scope: usize,
     /// What was said.
     pub event: Event,
+    /// When it was heard.
+    pub arrived: Instant,
+    /// When what an applied slice tells of happened to a pod or Service, by the clock of whoever wrote it. It stands here
+    /// and not in the slice, for the index keeps those.
+    pub triggered: Option<SystemTime>,
 }
 
 /// What was said.

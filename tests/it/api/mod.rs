@@ -12,6 +12,7 @@ mod fake;
 mod filter;
 mod http;
 mod lists;
+mod metrics;
 mod objects;
 mod odd;
 mod pressure;

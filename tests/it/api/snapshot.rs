@@ -1,10 +1,18 @@
 //! `--snapshot`: served at a start without an API server, replaced when it answers, refused when it is not whole.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rollcall::cluster::Index;
+use rollcall::model::{
+    Endpoint, EndpointSlice, Label, Object, PodReference, Port, Protocol, Service, ServiceKey, ServiceShape,
+    TtlOverrides,
+};
+use rollcall::source::snapshot::{self, Identity, Image, State};
 
 use super::fake::{Answer, Api};
 use super::objects::{NAMESPACES, SERVICES, SETS, SLICES, name};
@@ -27,9 +35,16 @@ fn flag(path: &Path) -> [&str; 2] {
     ["--snapshot", path.to_str().unwrap()]
 }
 
+/// An API server at an address of its own: while it is away nobody else is given its port.
+fn mk_api() -> Api {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let last = NEXT.fetch_add(1, Ordering::Relaxed);
+    Api::start_at(SocketAddr::from(([127, 0, 90, last], 0)))
+}
+
 /// A snapshot of a cluster with the service `a` at 10.0.0.1, and the address of its API server, which is gone.
 fn mk_snapshot(path: &Path) -> SocketAddr {
-    let api = Api::start();
+    let api = mk_api();
     api.put_service("a", &["10.0.0.1"]);
     let mut program = Program::ready(&api, &flag(path), &[]);
     until("the first snapshot", || path.exists());
@@ -74,7 +89,7 @@ fn it_is_served_without_an_api_server_and_replaced_when_that_answers() {
 #[test]
 fn changes_are_written_while_it_runs() {
     let (_folder, path) = mk_place();
-    let api = Api::start();
+    let api = mk_api();
     api.put_service("a", &["10.0.0.1"]);
     let program = Program::ready(&api, &flag(&path), &[OFTEN]);
     until("the first snapshot", || path.exists());
@@ -119,7 +134,7 @@ fn what_is_not_whole_or_of_another_cluster_is_refused_with_a_reason() {
     fs::write(&path, &good).unwrap();
     let mut program = Program::start_before("127.0.0.1:1".parse().unwrap(), &flag(&path), &[]);
     let said = program.printed();
-    assert!(said.contains("its API server is http://127.0.0.1:") && said.contains("here it is"), "{said}");
+    assert!(said.contains("its API server is http://127.0.90.") && said.contains("here it is"), "{said}");
     let other = [("ROLLCALL_SOURCE_NAMESPACES", "default")];
     let mut program = Program::start_before(address, &flag(&path), &other);
     let said = program.printed();
@@ -286,4 +301,86 @@ fn what_the_account_may_not_see_is_as_it_was_known() {
     assert_eq!(program.addresses(&name("default", "a")), "10.0.0.1");
     program.until_readyz(200, &["degraded", "403", "snapshot of 20"]);
     program.is_well();
+}
+
+/// A cluster of services of ten endpoints each.
+fn mk_index(services: u32) -> Index {
+    let mut index = Index::new();
+    for number in 0..services {
+        let label = |text: String| Label::new(&text).unwrap();
+        let key = ServiceKey {
+            namespace: label(format!("team-{}", number % 200)),
+            name: label(format!("set-{number}")),
+        };
+        let endpoint = |replica: u32| {
+            let (host, address) = (format!("set-{number}-{replica}"), 0x0a00_0000 + number * 10 + replica);
+            let uid = format!("0f9a3a9e-6c1f-4a57-9d0e-{:012x}", number * 10 + replica).into();
+            Endpoint {
+                addresses: vec![Ipv4Addr::from(address).into()],
+                hostname: Some(label(host.clone())),
+                pod: Some(PodReference { name: host.into(), uid }),
+                ready: true,
+                terminating: false,
+            }
+        };
+        let port = Port { name: Some(label("web".into())), protocol: Protocol::Tcp, number: 80 };
+        index.apply(Object::Service(Service {
+            key: key.clone(),
+            shape: ServiceShape::Headless,
+            ports: vec![port.clone()],
+            ttl: TtlOverrides::default(),
+        }));
+        index.apply(Object::EndpointSlice(EndpointSlice {
+            service: key,
+            name: format!("set-{number}-x7k2p").into(),
+            ports: vec![port],
+            endpoints: (0..10).map(endpoint).collect(),
+        }));
+    }
+    index
+}
+
+/// `cargo test --release --test it hundred_thousand -- --ignored --nocapture`: the figure of docs/outages.md.
+#[test]
+#[ignore = "a measurement: of a release build, on a machine that does nothing else"]
+fn a_hundred_thousand_endpoints_are_served_within_100_ms_of_the_start() {
+    let (_folder, path) = mk_place();
+    let index = mk_index(10_000);
+    let identity = Identity {
+        server: "http://127.0.0.1:1/".into(),
+        namespaces: None,
+        selector: String::new(),
+        pods: false,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let state = State { written: now, fresh: now, complete: None, pods_known: false };
+    let mut pauses: Vec<Duration> = (0..20)
+        .map(|_| {
+            let began = Instant::now();
+            let image = Image::new(&identity, &state, &index, 8 << 20);
+            let pause = began.elapsed();
+            snapshot::write(&path, image).unwrap();
+            pause
+        })
+        .collect();
+    pauses.sort();
+    let octets = fs::metadata(&path).unwrap().len();
+    println!(
+        "{octets} octets; copied in {:?} to {:?}, half of them within {:?}",
+        pauses[0], pauses[19], pauses[10]
+    );
+    let mut took: Vec<Duration> = (0..11)
+        .map(|_| {
+            let began = Instant::now();
+            let program = Program::start_before("127.0.0.1:1".parse().unwrap(), &flag(&path), &[]);
+            assert_eq!(program.addresses("set-9999-7.set-9999.team-199.svc.cluster.local"), "10.1.134.157");
+            began.elapsed()
+        })
+        .collect();
+    took.sort();
+    println!(
+        "from exec to the first answer: {:?} to {:?}, half of them within {:?}",
+        took[0], took[10], took[5]
+    );
+    assert!(took[5] < Duration::from_millis(100), "{took:?}");
 }

@@ -1,8 +1,10 @@
 //! SIGHUP: the configuration and the manifests again; a bad configuration changes nothing.
 
-use super::asking::{addresses, ask, eventually, until_addresses};
-use super::manifests::{NGINX, nginx, text};
+use super::asking::{addresses, ask, data, eventually, query, until_addresses};
+use super::manifests::{NGINX, external, nginx, text};
 use super::process::Process;
+use super::resolver::{Resolver, Says};
+use super::tcp::{Connection, framed};
 
 struct Reloaded {
     folder: tempfile::TempDir,
@@ -121,12 +123,74 @@ fn a_bad_configuration_keeps_the_old_one_and_is_said() {
 #[test]
 fn what_cannot_change_in_a_running_server_is_said() {
     let mut served = served("");
-    served.hangup_with("zone = 'k8s.test'\n[limits]\ntcp_idle = 7\n[ttl]\npositive = 21\n");
+    served.hangup_with("zone = 'k8s.test'\n[limits]\nudp_threads = 7\n[ttl]\npositive = 21\n");
+    served.process.wait_for_words(&["limits.udp_threads", "next start"]);
     served.process.wait_for_words(&["zone", "next start"]);
-    served.process.wait_for_words(&["limits", "next start"]);
     // The rest is taken over.
     served.until_ttl(&format!("-t A {NGINX}"), "21");
     assert_eq!(ask(served.process.address(), "-t SOA k8s.test").status, "REFUSED");
+}
+
+#[test]
+fn limits_of_connections_are_taken_over() {
+    let mut served = served("");
+    let server = served.process.address();
+    let packet = query(&format!("-t A {NGINX}")).bytes;
+    let [mut first, mut second] = [(); 2].map(|()| Connection::open(server));
+    let ask_both = |connections: [&mut Connection; 2]| {
+        connections.into_iter().for_each(|c| assert_eq!(c.ask(&packet).status, "NOERROR"));
+    };
+    ask_both([&mut first, &mut second]);
+    served.hangup_with("[limits]\ntcp_connections_per_client = 2\ntcp_idle = 1\n");
+    served.process.wait_for_words(&["the configuration is taken over"]);
+    // Those that are open stay, and count.
+    ask_both([&mut first, &mut second]);
+    assert!(Connection::open(server).is_closed());
+    // They were told of the shorter time with that answer.
+    assert!(first.is_closed() && second.is_closed());
+    served.hangup_with("[limits]\ntcp_connections = 1\n");
+    served.process.wait_for_words(&["the configuration is taken over"]);
+    let mut only = eventually("its place", || {
+        let mut only = Connection::open(server);
+        only.write(&framed(&packet));
+        only.read().map(|_| only).ok_or_else(|| "closed".into())
+    });
+    assert!(Connection::open(server).is_closed());
+    assert_eq!(only.ask(&packet).status, "NOERROR");
+    served.hangup_with("");
+    served.process.wait_for_words(&["the configuration is taken over"]);
+    assert_eq!(Connection::open(server).ask(&packet).status, "NOERROR");
+}
+
+#[test]
+fn another_upstream_is_asked() {
+    let resolver = |address: &'static str| {
+        Resolver::start(move |_, _| Says::Records(vec![format!("www.example.org. 300 A {address}")]))
+    };
+    let resolvers = ["192.0.2.1", "192.0.2.2"].map(resolver);
+    let mut served = served("");
+    std::fs::write(served.folder.path().join("web.yaml"), external("www", "www.example.org")).unwrap();
+    let server = served.process.address();
+    let found = |transport: &str| {
+        let reply = ask(server, &format!("{transport} -t A www.default.svc.cluster.local"));
+        (reply.status.clone(), data(&reply, "A"))
+    };
+    eventually("the alias", || {
+        let now = found("+notcp");
+        if now == ("NOERROR".to_owned(), vec![]) { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+    for (resolver, address) in resolvers.iter().zip(["192.0.2.1", "192.0.2.2"]) {
+        served.hangup_with(&format!("[upstream]\nservers = ['{}']\n", resolver.address));
+        served.process.wait_for_words(&["the configuration is taken over"]);
+        for transport in ["+notcp", "+tcp"] {
+            assert_eq!(found(transport), ("NOERROR".to_owned(), vec![address.to_owned()]), "{transport}");
+        }
+    }
+    served.hangup_with("");
+    served.process.wait_for_words(&["the configuration is taken over"]);
+    for transport in ["+notcp", "+tcp"] {
+        assert_eq!(found(transport), ("NOERROR".to_owned(), vec![]), "{transport}");
+    }
 }
 
 #[test]
