@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::flags::SourceFlags;
-use crate::config::{Config, Typed};
+use crate::config::{Config, Typed, TypedTls};
 use crate::run;
 
-/// Answer questions over UDP and TCP.
+/// Answer questions over UDP and TCP, TLS, HTTPS and QUIC.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again.\n\n  rollcall serve --config config/demo.toml\n  rollcall serve --kubeconfig ~/.kube/config --listen 127.0.0.1:5300\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300"
+    after_help = "Prints `listening udp+tcp ADDRESS` (or tls, https, quic) for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again.\n\n  rollcall serve --config config/demo.toml\n  rollcall serve --kubeconfig ~/.kube/config --listen 127.0.0.1:5300\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300\n  rollcall serve --manifests m --listen tls://127.0.0.1:8853 --tls-certificate tls.crt --tls-key tls.key"
 )]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -19,6 +19,9 @@ pub(super) struct Serve {
 
     /// Listen here, UDP and TCP; may be repeated, replaces the file's list; port 0 takes a free one
     /// [default: 0.0.0.0:53 and [::]:53]
+    ///
+    /// tls://ADDRESS (port 853), https://ADDRESS[/PATH] (port 443, /dns-query) and quic://ADDRESS (port 853) listen for
+    /// DNS over TLS, HTTPS and QUIC, with the certificate of `--tls-certificate` or `[tls]`.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Vec<String>>,
 
@@ -26,15 +29,29 @@ pub(super) struct Serve {
     /// [default: 127.0.0.1:9153]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+
+    /// The certificate of tls://, https:// and quic:// (PEM, the server's own first); a new one is taken as it comes
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
 }
 
 impl Serve {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         run::init_logging();
         let (source, listen, admin) = (self.source.clone(), self.listen.clone(), self.admin.clone());
+        let tls = TypedTls {
+            certificate: self.tls_certificate.clone(),
+            key: self.tls_key.clone(),
+            ..TypedTls::default()
+        };
         // Called again at each reload: the file and the environment's words may have changed.
         let configure = move || -> anyhow::Result<Config> {
-            source.resolve_around(Typed { listen: listen.clone(), admin: admin.clone(), ..source.typed() })
+            let (listen, admin, tls) = (listen.clone(), admin.clone(), tls.clone());
+            source.resolve_around(Typed { listen, admin, tls, ..source.typed() })
         };
         run::serve(configure)?;
         Ok(ExitCode::SUCCESS)

@@ -3,12 +3,14 @@
 //! Flags win over the environment, the environment over the file. What is wrong is said all at once, each with
 //! its key. Imports nothing of the house but the types that it resolves to.
 
+mod encrypted;
 mod error;
 mod numbers;
 mod resolve;
 mod typed;
 
+pub use encrypted::Encrypted;
 pub use error::{ConfigError, Problem};
 pub use numbers::{NUMBERS, Number};
 pub use resolve::{Admin, Cluster, Config};
-pub use typed::{Typed, TypedLimits, TypedSource, TypedTtl, TypedUpstream};
+pub use typed::{Typed, TypedLimits, TypedSource, TypedTls, TypedTtl, TypedUpstream};

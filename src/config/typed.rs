@@ -25,6 +25,7 @@ pub struct Typed {
     pub ttl: TypedTtl,
     pub source: TypedSource,
     pub upstream: TypedUpstream,
+    pub tls: TypedTls,
     pub limits: TypedLimits,
 }
 
@@ -60,6 +61,17 @@ pub struct TypedUpstream {
     pub servers: Option<Vec<String>>,
 }
 
+/// `[tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedTls {
+    pub certificate: Option<String>,
+    pub key: Option<String>,
+    pub min_version: Option<String>,
+    pub reload: Option<u64>,
+}
+
 /// `[limits]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -75,6 +87,16 @@ pub struct TypedLimits {
     pub tcp_connections_per_client: Option<u64>,
     pub tcp_idle: Option<u64>,
     pub tcp_pipelined: Option<u64>,
+    pub tls_handshake: Option<u64>,
+    pub encrypted_question: Option<u64>,
+    pub https_connections: Option<u64>,
+    pub https_connections_per_client: Option<u64>,
+    pub https_streams: Option<u64>,
+    pub https_idle: Option<u64>,
+    pub quic_connections: Option<u64>,
+    pub quic_connections_per_client: Option<u64>,
+    pub quic_streams: Option<u64>,
+    pub quic_idle: Option<u64>,
     pub upstream_in_flight: Option<u64>,
     pub upstream_timeout: Option<u64>,
     pub upstream_cache: Option<u64>,
@@ -118,6 +140,9 @@ const KEYS: &[(&str, Form)] = &[
     ("source.pod_cidr", Form::List),
     ("source.service_cidr", Form::List),
     ("upstream.servers", Form::List),
+    ("tls.certificate", Form::Text),
+    ("tls.key", Form::Text),
+    ("tls.min_version", Form::Text),
     ("limits.udp_pin", Form::Bool),
 ];
 
@@ -133,7 +158,8 @@ impl Typed {
             .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let manifests = typed.source.manifests.as_mut().filter(|manifests| *manifests != "-");
-        for path in manifests.into_iter().chain(typed.source.kubeconfig.as_mut()) {
+        let tls = typed.tls.certificate.as_mut().into_iter().chain(typed.tls.key.as_mut());
+        for path in manifests.into_iter().chain(typed.source.kubeconfig.as_mut()).chain(tls) {
             let absolute: PathBuf = folder.join(&*path);
             *path = absolute.to_string_lossy().into_owned();
         }
@@ -187,6 +213,12 @@ impl Typed {
             },
             source: self.source.or(other.source),
             upstream: TypedUpstream { servers: self.upstream.servers.or(other.upstream.servers) },
+            tls: TypedTls {
+                certificate: self.tls.certificate.or(other.tls.certificate),
+                key: self.tls.key.or(other.tls.key),
+                min_version: self.tls.min_version.or(other.tls.min_version),
+                reload: self.tls.reload.or(other.tls.reload),
+            },
             limits: self.limits.or(other.limits),
         }
     }
@@ -221,6 +253,20 @@ impl TypedLimits {
             tcp_connections_per_client: self.tcp_connections_per_client.or(other.tcp_connections_per_client),
             tcp_idle: self.tcp_idle.or(other.tcp_idle),
             tcp_pipelined: self.tcp_pipelined.or(other.tcp_pipelined),
+            tls_handshake: self.tls_handshake.or(other.tls_handshake),
+            encrypted_question: self.encrypted_question.or(other.encrypted_question),
+            https_connections: self.https_connections.or(other.https_connections),
+            https_connections_per_client: self
+                .https_connections_per_client
+                .or(other.https_connections_per_client),
+            https_streams: self.https_streams.or(other.https_streams),
+            https_idle: self.https_idle.or(other.https_idle),
+            quic_connections: self.quic_connections.or(other.quic_connections),
+            quic_connections_per_client: self
+                .quic_connections_per_client
+                .or(other.quic_connections_per_client),
+            quic_streams: self.quic_streams.or(other.quic_streams),
+            quic_idle: self.quic_idle.or(other.quic_idle),
             upstream_in_flight: self.upstream_in_flight.or(other.upstream_in_flight),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
             upstream_cache: self.upstream_cache.or(other.upstream_cache),

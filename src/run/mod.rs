@@ -1,6 +1,7 @@
 //! Binds, spawns and drains; drives dirty → records → publish. Like `cli` it may import every layer.
 
 mod driver;
+mod encrypted;
 mod feed;
 mod from_cluster;
 mod from_manifests;

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
+use super::encrypted::EncryptedListeners;
 use super::feed::Feed;
 use super::logging::say;
 use super::served::Served;
@@ -50,14 +51,21 @@ async fn run(
 
     let listeners = bind_all(&config)?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener: &Listener| listener.address).collect();
-    let own = own_addresses(&addresses)?;
+    let encrypted = EncryptedListeners::bind(&config)?;
+    let bound: Vec<_> = encrypted.addresses().collect();
+    let all: Vec<SocketAddr> =
+        addresses.iter().copied().chain(bound.iter().map(|(_, address)| *address)).collect();
+    let own = own_addresses(&all)?;
     let (publisher, reader) = zone(for_zone(&config, &own));
     let health = Health::new(reader.clone());
     let admin = start_admin(&config, &health)?;
     let mut feed = Feed::start(&cluster, &config, &health).await?;
-    let servers = Servers::start(&config, listeners, &reader)?;
+    let servers = Servers::start(&config, listeners, encrypted, &reader)?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
+    }
+    for (transport, address) in bound {
+        say(&format!("listening {transport} {address}"));
     }
     if let Some(admin) = &admin {
         say(&format!("listening admin {}", admin.address()));

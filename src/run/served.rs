@@ -160,6 +160,7 @@ impl Served {
             ("source.service_cidr", old.source.service_cidr != new.source.service_cidr),
             ("upstream", (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits)),
             ("limits", (old.udp, old.tcp) != (new.udp, new.tcp)),
+            ("the encrypted transports", old.encrypted != new.encrypted),
         ];
         for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
             warn!("{key} changed: it is taken over at the next start");
@@ -168,6 +169,7 @@ impl Served {
         Config {
             zone: kept.zone,
             listen: kept.listen,
+            encrypted: kept.encrypted,
             admin: kept.admin,
             admin_connections: kept.admin_connections,
             cluster: kept.cluster,

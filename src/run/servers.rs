@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, info, warn};
 
+use super::encrypted::{EncryptedListeners, EncryptedServers};
 use crate::admin::{AdminServer, Health};
 use crate::config::{Admin, Config};
-use crate::server::{Listener, TcpServer, UdpCounters, UdpServer, Upstream, bind};
+use crate::server::{BindError, Listener, TcpServer, UdpCounters, UdpServer, Upstream, bind};
 use crate::zone::Reader;
 
 /// How often the kernel is asked for what it dropped.
@@ -32,19 +33,23 @@ pub(super) fn bind_all(config: &Config) -> anyhow::Result<Vec<Listener>> {
                     if address.is_ipv6() { 6 } else { 4 }
                 );
             }
-            Err(error) => {
-                let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
-                let hint = if denied {
-                    " (ports below 1024 need CAP_NET_BIND_SERVICE; try --listen 127.0.0.1:5300)"
-                } else {
-                    ""
-                };
-                return Err(anyhow::Error::new(error).context(format!("cannot start{hint}")));
-            }
+            Err(error) => return Err(cannot_start(error)),
         }
     }
-    anyhow::ensure!(!listeners.is_empty(), "none of the addresses can be listened on");
+    let only_encrypted = config.listen.is_empty() && !config.encrypted.listen.is_empty();
+    anyhow::ensure!(only_encrypted || !listeners.is_empty(), "none of the addresses can be listened on");
     Ok(listeners)
+}
+
+/// Why an address cannot be listened on, with what helps.
+pub(super) fn cannot_start(error: BindError) -> anyhow::Error {
+    let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
+    let hint = if denied {
+        " (ports below 1024 need CAP_NET_BIND_SERVICE; try --listen 127.0.0.1:5300)"
+    } else {
+        ""
+    };
+    anyhow::Error::new(error).context(format!("cannot start{hint}"))
 }
 
 fn is_no_such_family(error: &std::io::Error) -> bool {
@@ -74,11 +79,17 @@ pub(super) fn start_admin(config: &Config, health: &Health) -> anyhow::Result<Op
 pub(super) struct Servers {
     udp: UdpServer,
     tcp: TcpServer,
+    encrypted: EncryptedServers,
     drops: tokio::task::JoinHandle<()>,
 }
 
 impl Servers {
-    pub(super) fn start(config: &Config, listeners: Vec<Listener>, reader: &Reader) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        config: &Config,
+        listeners: Vec<Listener>,
+        encrypted: EncryptedListeners,
+        reader: &Reader,
+    ) -> anyhow::Result<Self> {
         let upstream = (!config.upstream.is_empty())
             .then(|| Upstream::new(&config.upstream, &config.zone, config.upstream_limits))
             .transpose()?
@@ -90,14 +101,19 @@ impl Servers {
         }
         let udp = UdpServer::start(udp, &config.udp, reader, upstream.clone())
             .context("cannot start a UDP thread")?;
-        allow_files(config.tcp.connections as u64 + OTHER_FILES);
-        let tcp = TcpServer::start(tcp, reader, upstream, config.tcp).context("cannot serve TCP")?;
+        // QUIC has one file for all of its connections.
+        let https =
+            if config.encrypted.listen.is_empty() { 0 } else { config.encrypted.limits.https.connections };
+        allow_files((config.tcp.connections + https) as u64 + OTHER_FILES);
+        let mut tcp =
+            TcpServer::start(tcp, reader, upstream.clone(), config.tcp).context("cannot serve TCP")?;
+        let encrypted = EncryptedServers::start(config, encrypted, &mut tcp, reader, upstream)?;
         let drops = tokio::spawn(say_drops(udp.counters()));
-        Ok(Self { udp, tcp, drops })
+        Ok(Self { udp, tcp, encrypted, drops })
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        self.tcp.stop().await;
+        tokio::join!(self.tcp.stop(), self.encrypted.stop());
         self.drops.abort();
         let counters = self.udp.counters();
         tokio::task::spawn_blocking(|| self.udp.stop()).await.context("a UDP thread did not end")?;

@@ -2,21 +2,20 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use dashmap::DashMap;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::Upstream;
+use super::admission::{Admission, ConnectionCounters, Guard, accept};
 use super::responder::{Reply, Responder, Transport};
 use super::upstream::Chase;
 use crate::zone::Reader;
@@ -48,6 +47,11 @@ const MOST_INPUT: usize = PREFIX + u16::MAX as usize + READ;
 
 /// The TCP side of the server, running.
 pub struct TcpServer {
+    shared: Arc<Shared>,
+    admission: Arc<Admission>,
+    counters: Arc<ConnectionCounters>,
+    #[cfg(feature = "tls")]
+    tls_counters: Arc<ConnectionCounters>,
     stop_tx: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -56,8 +60,6 @@ struct Shared {
     reader: Reader,
     upstream: Option<Arc<Upstream>>,
     limits: TcpLimits,
-    connections: Arc<Semaphore>,
-    by_client: DashMap<IpAddr, usize>,
     /// As many as were in use at one time, which is one a worker of the runtime.
     desks: Mutex<Vec<Desk>>,
 }
@@ -100,21 +102,64 @@ impl TcpServer {
         upstream: Option<Arc<Upstream>>,
         limits: TcpLimits,
     ) -> io::Result<Self> {
-        let (stop_tx, stop_rx) = watch::channel(false);
-        let shared = Arc::new(Shared {
-            reader: reader.clone(),
-            upstream,
-            limits,
-            connections: Arc::new(Semaphore::new(limits.connections)),
-            by_client: DashMap::new(),
-            desks: Mutex::default(),
-        });
-        let mut tasks = JoinSet::new();
+        let shared = Shared { reader: reader.clone(), upstream, limits, desks: Mutex::default() };
+        let mut server = Self {
+            shared: Arc::new(shared),
+            admission: Admission::new(limits.connections, limits.per_client),
+            counters: Arc::default(),
+            #[cfg(feature = "tls")]
+            tls_counters: Arc::default(),
+            stop_tx: watch::Sender::new(false),
+            tasks: JoinSet::new(),
+        };
+        let counters = Arc::clone(&server.counters);
+        server.accept(listeners, &Beginning::Plain, &counters)?;
+        Ok(server)
+    }
+
+    /// Answers over TLS too, under the same limits: one client's connections are counted together.
+    ///
+    /// # Errors
+    /// When a listener cannot be given to the runtime.
+    #[cfg(feature = "tls")]
+    pub fn accept_tls(
+        &mut self,
+        listeners: Vec<std::net::TcpListener>,
+        handshake: super::encrypted::Handshake,
+    ) -> io::Result<()> {
+        let counters = Arc::clone(&self.tls_counters);
+        self.accept(listeners, &Beginning::Handshake(handshake), &counters)
+    }
+
+    fn accept(
+        &mut self,
+        listeners: Vec<std::net::TcpListener>,
+        beginning: &Beginning,
+        counters: &Arc<ConnectionCounters>,
+    ) -> io::Result<()> {
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
-            tasks.spawn(accept(listener, Arc::clone(&shared), stop_rx.clone()));
+            let (beginning, shared) = (beginning.clone(), Arc::clone(&self.shared));
+            let (admission, counters) = (Arc::clone(&self.admission), Arc::clone(counters));
+            let serve = move |stream, guard, stop_rx| {
+                connection(stream, beginning.clone(), Arc::clone(&shared), guard, stop_rx)
+            };
+            self.tasks.spawn(accept(listener, admission, counters, self.stop_tx.subscribe(), serve));
         }
-        Ok(Self { stop_tx, tasks })
+        Ok(())
+    }
+
+    /// What is counted of plain connections.
+    #[must_use]
+    pub fn counters(&self) -> Arc<ConnectionCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// What is counted of connections over TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_counters(&self) -> Arc<ConnectionCounters> {
+        Arc::clone(&self.tls_counters)
     }
 
     /// Stops accepting, lets each connection write what it has, and ends.
@@ -128,94 +173,83 @@ impl TcpServer {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop_rx: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            _ = stop_rx.wait_for(|stop| *stop) => break,
-            // Ended connections are let go of as others come.
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let client = client_of(peer.ip());
-                if let Some(guard) = admit(&shared, client) {
-                    connections.spawn(connection(stream, guard, stop_rx.clone()));
-                }
-            }
-            Err(error) => {
-                // Out of files or memory: the connections that are there go on, and one may end.
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-    while connections.join_next().await.is_some() {}
+/// What a connection begins with.
+#[derive(Clone)]
+enum Beginning {
+    Plain,
+    #[cfg(feature = "tls")]
+    Handshake(super::encrypted::Handshake),
 }
 
-/// Who holds a connection. On the Internet a machine has an IPv6 /64 to itself (RFC 6177), and each of its addresses for
-/// the asking; within a cluster a /64 is a node's pods, or all there are, so that there each address counts (unique local
-/// and link-local ones, RFC 4193 and 4291).
-fn client_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_unique_local() && !v6.is_unicast_link_local() => {
-            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
-    }
-}
-
-/// A connection's share of the limits; given back when it is dropped.
-struct Guard {
+async fn connection(
+    stream: TcpStream,
+    beginning: Beginning,
     shared: Arc<Shared>,
-    client: IpAddr,
-    _permit: tokio::sync::OwnedSemaphorePermit,
-}
-
-fn admit(shared: &Arc<Shared>, client: IpAddr) -> Option<Guard> {
-    let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
-        debug!(%client, "closed: too many connections");
-        return None;
-    };
-    let mut held = shared.by_client.entry(client).or_default();
-    if *held >= shared.limits.per_client {
-        debug!(%client, "closed: too many connections of one client");
-        return None;
-    }
-    *held += 1;
-    drop(held);
-    Some(Guard { shared: Arc::clone(shared), client, _permit: permit })
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.shared.by_client.remove_if_mut(&self.client, |_, held| {
-            *held = held.saturating_sub(1);
-            *held == 0
-        });
+    guard: Guard,
+    stop_rx: watch::Receiver<bool>,
+) {
+    match beginning {
+        Beginning::Plain => {
+            let _ = serve(stream, Transport::Tcp, &shared, &guard, stop_rx).await;
+        }
+        // A piece of memory of its own: plain connections, of which there may be ten thousand, stay as small as they are.
+        #[cfg(feature = "tls")]
+        Beginning::Handshake(handshake) => {
+            Box::pin(over_tls(stream, handshake, shared, guard, stop_rx)).await;
+        }
     }
 }
 
-async fn connection(stream: TcpStream, guard: Guard, mut stop_rx: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
+/// DNS over TLS (RFC 7858): the same behind a handshake, and with an end that is said.
+#[cfg(feature = "tls")]
+async fn over_tls(
+    stream: TcpStream,
+    handshake: super::encrypted::Handshake,
+    shared: Arc<Shared>,
+    guard: Guard,
+    stop_rx: watch::Receiver<bool>,
+) {
+    let Some(stream) = handshake.perform(stream, &guard, stop_rx.clone()).await else { return };
+    if let Some(mut stream) = serve(stream, Transport::Tls, &shared, &guard, stop_rx).await {
+        // close_notify (RFC 8446, section 6.1). A client that does not take it is not waited for long.
+        let _ = timeout(DRAIN, stream.shutdown()).await;
+    }
+}
+
+/// Answers until the end; the stream, where it can still be written to.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    transport: Transport,
+    shared: &Arc<Shared>,
+    guard: &Guard,
+    mut stop_rx: watch::Receiver<bool>,
+) -> Option<S> {
+    let (input, output) = (Vec::new(), Vec::new());
     let mut connection =
-        Connection { stream, input: Vec::new(), output: Vec::new(), waiting: None, shared: &guard.shared };
-    if let Err(error) = connection.serve(&mut stop_rx).await {
-        debug!(client = %guard.client, %error, "connection ended");
+        Connection { stream, transport, input, output, unflushed: false, waiting: None, shared, guard };
+    match connection.serve(&mut stop_rx).await {
+        Ok(()) => Some(connection.stream),
+        Err(error) => {
+            debug!(client = %guard.client, %error, "connection ended");
+            None
+        }
     }
 }
 
 /// Small while it is idle: no buffer has room then, and nothing is allocated beside it.
-struct Connection<'s> {
-    stream: TcpStream,
+struct Connection<'s, S> {
+    stream: S,
+    transport: Transport,
     /// What was read and is not answered: less than one message between reads.
     input: Vec<u8>,
     /// What the client was not ready to take.
     output: Vec<u8>,
+    /// TLS has taken octets that the client was not ready to take.
+    unflushed: bool,
     /// Replies that wait for the upstream: they may be overtaken (RFC 7766, section 6.2.1.1).
     waiting: Option<JoinSet<Vec<u8>>>,
     shared: &'s Arc<Shared>,
+    guard: &'s Guard,
 }
 
 /// What happened to a connection.
@@ -232,22 +266,22 @@ impl Turn {
     const END: Self = Self { ended: true, wrote: false, more: false };
 }
 
-impl Connection<'_> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn serve(&mut self, stop_rx: &mut watch::Receiver<bool>) -> io::Result<()> {
         let idle = self.shared.limits.idle;
         let mut deadline = Instant::now() + idle;
         let (mut closed, mut more) = (false, false);
         loop {
-            let turn = if !self.output.is_empty() {
+            let turn = if !self.output.is_empty() || self.unflushed {
                 // A client that does not read holds no more than one turn's answers.
-                timeout(idle, self.stream.write_all(&self.output)).await??;
-                self.output = Vec::new();
+                timeout(idle, self.write_out()).await.inspect_err(|_| self.guard.count_idle())??;
                 // What had no room is answered before more is read.
                 Turn { wrote: true, more: true, ended: false }
             } else if more {
                 // One client's thousand questions are not all answered before another's first.
                 tokio::task::consume_budget().await;
-                self.shared.at_desk(|desk| self.answer_read(desk, 0))?
+                let shared = self.shared;
+                poll_fn(|cx| Poll::Ready(shared.at_desk(|desk| self.answer_read(cx, desk, 0)))).await?
             } else if closed && self.waiting.is_none() {
                 return Ok(());
             } else {
@@ -257,7 +291,10 @@ impl Connection<'_> {
                     // A stop ends the reading; the replies that are due are still written.
                     _ = stop_rx.wait_for(|stop| *stop), if !closed => Turn::END,
                     turn = poll_fn(|cx| self.poll_turn(cx, reads)) => turn?,
-                    () = sleep_until(deadline), if reads => Turn::END,
+                    () = sleep_until(deadline), if reads => {
+                        self.guard.count_idle();
+                        Turn::END
+                    }
                 }
             };
             closed |= turn.ended;
@@ -266,6 +303,15 @@ impl Connection<'_> {
                 deadline = Instant::now() + idle;
             }
         }
+    }
+
+    /// Writes what is left over.
+    async fn write_out(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.output).await?;
+        self.output = Vec::new();
+        self.stream.flush().await?;
+        self.unflushed = false;
+        Ok(())
     }
 
     /// Takes the replies that waited and are there, or reads and answers. The buffer to read into is taken when there
@@ -293,16 +339,20 @@ impl Connection<'_> {
         let shared = self.shared;
         shared.at_desk(|desk| {
             let mut input = ReadBuf::new(&mut desk.input);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut input))?;
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut input)) {
+                // The end of a client that does not say so (TLS without close_notify): messages have their own lengths.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                read => read?,
+            }
             let fresh = input.filled().len();
-            let turn = self.answer_read(desk, fresh)?;
+            let turn = self.answer_read(cx, desk, fresh)?;
             Poll::Ready(Ok(Turn { ended: fresh == 0, ..turn }))
         })
     }
 
     /// Answers the whole messages of what is unanswered and of the octets that were read just now, and writes what the
     /// client takes at once: one write for all. What is left over stays with the connection.
-    fn answer_read(&mut self, desk: &mut Desk, fresh: usize) -> io::Result<Turn> {
+    fn answer_read(&mut self, cx: &mut Context<'_>, desk: &mut Desk, fresh: usize) -> io::Result<Turn> {
         let Desk { responder, input, reply, output } = desk;
         let fresh = &input[..fresh];
         if self.input.is_empty() {
@@ -319,11 +369,17 @@ impl Connection<'_> {
         }
         let mut written = 0;
         while written < output.len() {
-            match self.stream.try_write(&output[written..]) {
-                Ok(octets) => written += octets,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+            match Pin::new(&mut self.stream).poll_write(cx, &output[written..])? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(octets) => written += octets,
+                Poll::Pending => break,
             }
+        }
+        if written > 0 {
+            self.unflushed = match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(flushed) => flushed.map(|()| false)?,
+                Poll::Pending => true,
+            };
         }
         self.output.extend_from_slice(&output[written..]);
         Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
@@ -343,11 +399,15 @@ impl Connection<'_> {
             let length = usize::from(u16::from_be_bytes([high, low]));
             let Some(packet) = input.get(at + PREFIX..at + PREFIX + length) else { break };
             at += PREFIX + length;
-            match responder.respond(packet, Transport::Tcp, reply) {
-                Reply::Send(length) => push(output, &reply[..length]),
+            match responder.respond(packet, self.transport, reply) {
+                Reply::Send(length) => {
+                    let length = self.transport.pad(reply, length);
+                    push(output, &reply[..length]);
+                }
                 Reply::Silence => {}
                 Reply::Chase { length, target, rtype, limit } => {
                     let Some(upstream) = &self.shared.upstream else {
+                        let length = self.transport.pad(reply, length);
                         push(output, &reply[..length]);
                         continue;
                     };
@@ -355,7 +415,8 @@ impl Connection<'_> {
                     let chase = Chase { packet, partial, target, rtype, limit };
                     let upstream = Arc::clone(upstream);
                     let waiting = self.waiting.get_or_insert_with(JoinSet::new);
-                    waiting.spawn(async move { upstream.complete(&chase).await });
+                    let transport = self.transport;
+                    waiting.spawn(async move { transport.padded(upstream.complete(&chase).await) });
                 }
             }
         }
@@ -388,19 +449,6 @@ fn push(output: &mut Vec<u8>, reply: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_client_is_an_address_or_a_global_64() {
-        let of = |text: &str| client_of(text.parse().unwrap()).to_string();
-        assert_eq!(of("192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("2001:db8:1:2::"), of("2001:db8:1:2:ffff::1"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        // Pods of one node.
-        assert_eq!(of("fd00:10:244::7"), "fd00:10:244::7");
-        assert_eq!(of("fe80::7"), "fe80::7");
-    }
 
     #[test]
     fn what_is_not_answered_has_room_for_a_message_and_a_read_and_no_more() {

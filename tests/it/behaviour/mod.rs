@@ -7,6 +7,8 @@ mod asking;
 mod check;
 mod cli;
 mod configuration;
+#[cfg(all(feature = "tls", feature = "https", feature = "quic"))]
+mod encrypted;
 mod follow;
 mod follow_replaced;
 mod listening;

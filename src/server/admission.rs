@@ -1,0 +1,229 @@
+//! Who may have a connection: so many in all, so many a client, counted from before the first octet.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+/// Behind an error of accept (no descriptors left): the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections of one transport since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// There just now, those in their handshake among them.
+    pub open: u64,
+    /// Given a place.
+    pub accepted: u64,
+    /// Closed as they came, for there were too many in all.
+    pub refused_connections: u64,
+    /// Closed as they came, for their client had too many.
+    pub refused_per_client: u64,
+    /// Given a place, and closed because their handshake failed or took too long.
+    pub refused_handshake: u64,
+    /// Closed because they were silent, or left replies unread.
+    pub idle_closed: u64,
+}
+
+/// Counts connections, and reads what was counted at any time. A few additions a connection: no need of cells by thread.
+#[derive(Debug, Default)]
+pub struct ConnectionCounters {
+    accepted: AtomicU64,
+    closed: AtomicU64,
+    refused_connections: AtomicU64,
+    refused_per_client: AtomicU64,
+    refused_handshake: AtomicU64,
+    idle_closed: AtomicU64,
+}
+
+fn add(cell: &AtomicU64) {
+    cell.fetch_add(1, Ordering::Relaxed);
+}
+
+impl ConnectionCounters {
+    /// The sums just now.
+    #[must_use]
+    pub fn counts(&self) -> ConnectionCounts {
+        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        // Closed ones first: more may close meanwhile, never fewer be accepted.
+        let closed = read(&self.closed);
+        let accepted = read(&self.accepted);
+        ConnectionCounts {
+            open: accepted.saturating_sub(closed),
+            accepted,
+            refused_connections: read(&self.refused_connections),
+            refused_per_client: read(&self.refused_per_client),
+            refused_handshake: read(&self.refused_handshake),
+            idle_closed: read(&self.idle_closed),
+        }
+    }
+}
+
+/// The places that there are.
+pub(super) struct Admission {
+    places: Arc<Semaphore>,
+    all: usize,
+    per_client: usize,
+    by_client: DashMap<IpAddr, usize>,
+}
+
+/// A connection's place; given back when it is dropped.
+pub(super) struct Guard {
+    admission: Arc<Admission>,
+    counters: Arc<ConnectionCounters>,
+    pub(super) client: IpAddr,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    pub(super) fn new(connections: usize, per_client: usize) -> Arc<Self> {
+        let places = Arc::new(Semaphore::new(connections));
+        Arc::new(Self { places, all: connections, per_client, by_client: DashMap::new() })
+    }
+
+    /// Gives a place to a connection of this address, if there is one.
+    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, counters: &Arc<ConnectionCounters>) -> Option<Guard> {
+        let client = client_of(peer);
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            debug!(%client, "closed: too many connections");
+            add(&counters.refused_connections);
+            return None;
+        };
+        let mut held = self.by_client.entry(client).or_default();
+        if *held >= self.per_client {
+            debug!(%client, "closed: too many connections of one client");
+            add(&counters.refused_per_client);
+            return None;
+        }
+        *held += 1;
+        drop(held);
+        add(&counters.accepted);
+        let (admission, counters) = (Arc::clone(self), Arc::clone(counters));
+        Some(Guard { admission, counters, client, _place: place })
+    }
+
+    /// Whether more than half of the places are taken.
+    #[cfg_attr(not(feature = "quic"), allow(dead_code))]
+    pub(super) fn is_crowded(&self) -> bool {
+        self.places.available_permits() * 2 < self.all
+    }
+}
+
+#[cfg_attr(not(feature = "encrypted"), allow(dead_code))]
+impl Guard {
+    /// The handshake failed, or took too long.
+    pub(super) fn count_failed_handshake(&self) {
+        add(&self.counters.refused_handshake);
+    }
+
+    /// The connection is closed for its silence.
+    pub(super) fn count_idle(&self) {
+        add(&self.counters.idle_closed);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        add(&self.counters.closed);
+        self.admission.by_client.remove_if_mut(&self.client, |_, held| {
+            *held = held.saturating_sub(1);
+            *held == 0
+        });
+    }
+}
+
+/// Accepts connections and gives each that has a place to `serve`, until the stop; then waits for them to end.
+pub(super) async fn accept<F: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    admission: Arc<Admission>,
+    counters: Arc<ConnectionCounters>,
+    mut stop_rx: watch::Receiver<bool>,
+    mut serve: impl FnMut(TcpStream, Guard, watch::Receiver<bool>) -> F,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            _ = stop_rx.wait_for(|stop| *stop) => break,
+            // Ended connections are let go of as others come.
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Some(guard) = admission.admit(peer.ip(), &counters) {
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(serve(stream, guard, stop_rx.clone()));
+                }
+            }
+            Err(error) => {
+                // Out of files or memory: the connections that are there go on, and one may end.
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Who holds a connection. On the Internet a machine has an IPv6 /64 to itself (RFC 6177), and each of its addresses for
+/// the asking; within a cluster a /64 is a node's pods, or all there are, so that there each address counts (unique local
+/// and link-local ones, RFC 4193 and 4291).
+fn client_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_unique_local() && !v6.is_unicast_link_local() => {
+            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)))
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_global_64() {
+        let of = |text: &str| client_of(text.parse().unwrap()).to_string();
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:2::"), of("2001:db8:1:2:ffff::1"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        // Pods of one node.
+        assert_eq!(of("fd00:10:244::7"), "fd00:10:244::7");
+        assert_eq!(of("fe80::7"), "fe80::7");
+    }
+
+    #[test]
+    fn places_are_counted_given_and_taken_back() {
+        let (admission, counters) = (Admission::new(3, 2), Arc::default());
+        let admit = |text: &str| admission.admit(text.parse().unwrap(), &counters);
+        let first = admit("10.0.0.1").unwrap();
+        let second = admit("10.0.0.1").unwrap();
+        assert!(admission.is_crowded());
+        assert!(admit("10.0.0.1").is_none(), "two a client");
+        let other = admit("10.0.0.2").unwrap();
+        assert!(admit("10.0.0.3").is_none(), "three in all");
+        other.count_failed_handshake();
+        first.count_idle();
+        let expected = ConnectionCounts {
+            open: 3,
+            accepted: 3,
+            refused_connections: 1,
+            refused_per_client: 1,
+            refused_handshake: 1,
+            idle_closed: 1,
+        };
+        assert_eq!(counters.counts(), expected);
+        drop((first, second, other));
+        assert_eq!(counters.counts().open, 0);
+        assert!(admission.by_client.is_empty(), "nothing is kept of clients that are gone");
+        assert!(!admission.is_crowded() && admit("10.0.0.1").is_some());
+    }
+}
