@@ -50,6 +50,41 @@ fn a_handshake_that_takes_too_long_is_cut_and_had_its_place() {
 }
 
 #[test]
+fn a_handshake_over_quic_that_never_goes_on_is_in_nobodys_way_and_is_cut() {
+    // hickory-server waits for it, 5 s, before it looks at the next client.
+    let served = Served::with("[limits]\ntls_handshake = 3\nquic_connections_per_client = 2");
+    let packet = question(&format!("-t A {NGINX}"));
+    run(async {
+        // The first packet of a client that is given no answer, sent from another socket that gives none either.
+        let nowhere = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let to = nowhere.local_addr().unwrap();
+        let connecting = quic(to, &served.authority);
+        let mut first = vec![0; 2000];
+        let length = tokio::select! {
+            read = nowhere.recv(&mut first) => read.unwrap(),
+            _ = connecting => unreachable!("nobody answers"),
+        };
+        let start = Instant::now();
+        nowhere.send_to(&first[..length], served.at("quic")).await.unwrap();
+        // What the server says shows that it has the packet.
+        nowhere.recv(&mut first).await.unwrap();
+        let (_endpoint, connection) = quic(served.at("quic"), &served.authority).await.unwrap();
+        assert!(ask_quic(&connection, &packet).await.is_some());
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        // It has its place, and loses it.
+        assert!(quic(served.at("quic"), &served.authority).await.is_err(), "the third");
+        loop {
+            if quic(served.at("quic"), &served.authority).await.is_ok() {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "the silent one still has its place");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(start.elapsed() > Duration::from_millis(2500), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
 fn tls_shares_the_places_of_tcp() {
     let served = Served::with("[limits]\ntcp_connections_per_client = 2");
     let packet = question(&format!("-t A {NGINX}"));
