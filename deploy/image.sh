@@ -2,6 +2,7 @@
 # Builds the static binary, and the image from it with buildah, podman or docker, whichever is there first.
 #   deploy/image.sh [NAME:TAG]     default rollcall:VERSION, the version of Cargo.toml
 # ROLLCALL_STATIC=FILE     a static binary that is built already
+# ROLLCALL_SBOM=FILE       what is in it, made already by deploy/sbom.sh (which needs cargo-cyclonedx)
 # BUILDER="podman --storage-driver vfs"     the builder, and options of its own
 # The last line of its output is the image's name. To push it: buildah push NAME:TAG docker://registry/NAME:TAG
 set -euo pipefail
@@ -23,14 +24,21 @@ fi
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 cp deploy/Dockerfile "$context/Dockerfile"
-# Line tables stay with whoever built it: a third of the size, and the image has no debugger.
-objcopy --strip-debug "$binary" "$context/rollcall"
+# Symbols and line tables stay with whoever built it: a fifth of the size, and the image has no debugger. `addr2line` with
+# the binary that was kept tells the lines of a backtrace.
+objcopy --strip-all "$binary" "$context/rollcall"
 # One that asks for a loader would not start in an empty image.
 if readelf --program-headers "$context/rollcall" | grep -q INTERP; then
   echo "$binary is not static" >&2
   exit 1
 fi
 chmod 0555 "$context/rollcall"
+if [ -n "${ROLLCALL_SBOM:-}" ]; then
+  cp "$ROLLCALL_SBOM" "$context/rollcall.cdx.json"
+else
+  deploy/sbom.sh "$context/rollcall.cdx.json"
+fi
+chmod 0444 "$context/rollcall.cdx.json"
 
 builder=()
 if [ -n "${BUILDER:-}" ]; then

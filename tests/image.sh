@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image as deploy/image.sh does, and holds it to what deploy/base/deployment.yaml asks of it: not root, no
-# capability, nothing writable, port 53 over UDP and TCP and both families, gone in time. Needs root, buildah, podman,
-# runc, iproute2, openssl and dig; everything it makes lives in a temporary folder and a network namespace of its own.
+# capability, nothing writable, port 53 over UDP and TCP and both families, gone in time; and to its size, and to the list
+# of what is in it. Needs root, buildah, podman, runc, iproute2, openssl, jq, dig and cargo-cyclonedx; everything it makes lives in a temporary folder and a network namespace of its own.
 #   tests/image.sh [STATIC]    STATIC: a static binary that is built already
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -65,13 +65,16 @@ image=$(BUILDER="buildah ${store[*]}" deploy/image.sh "localhost/$name:test" 2>"
 }
 image=$(tail -1 <<<"$image")
 
-# What is in it: one file.
+# What is in it: the program, and the list of what is in the program.
+list=usr/share/doc/rollcall/rollcall.cdx.json
 root=$("${podman[@]}" image mount "$image")
-is "files in the image" "$(cd "$root" && find . -type f | sort | tr '\n' ' ')" "./rollcall "
-octets=$(stat -c %s "$root/rollcall")
+is "files in the image" "$(cd "$root" && find . -type f | sort | tr '\n' ' ')" "./rollcall ./$list "
+octets=$(($(stat -c %s "$root/rollcall") + $(stat -c %s "$root/$list")))
+cp "$root/$list" "$work/list.json"
 "${podman[@]}" image umount "$image" >/dev/null
-printf '     size: %d.%d MiB\n' $((octets / 1048576)) $((octets % 1048576 * 10 / 1048576))
-is "30 MB at most" "$([ "$octets" -le 30000000 ] && echo yes || echo "no, $octets")" yes
+printf '     size: %d.%d MB\n' $((octets / 1000000)) $((octets % 1000000 / 100000))
+is "20 MB at most" "$([ "$octets" -le 20000000 ] && echo yes || echo "no, $octets")" yes
+is "the list agrees with Cargo.lock and the binary" "$(tests/sbom.sh "$work/list.json" "$ROLLCALL_STATIC" | tail -1)" "agrees"
 is "user" "$("${podman[@]}" image inspect --format '{{.Config.User}}' "$image")" "65532:65532"
 
 # A network namespace of its own, in which ports from 53 on are anyone's: the pod's sysctl.

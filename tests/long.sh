@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The long stages of CI in full, whatever is cached: generated clusters and packets, benchmarks, a real cluster (root),
-# fuzzing.
-# Usage: [FUZZ_SECONDS=300] [CLUSTERS=5000] [PACKETS=5000000] tests/long.sh   (about two hours on 2 cores)
+# The long stages of CI in full, whatever is cached: generated clusters and packets, a real cluster (root), load held and
+# floods, benchmarks, fuzzing.
+# Usage: [FUZZ_SECONDS=300] [CLUSTERS=5000] [PACKETS=5000000] tests/long.sh   (about three hours on 2 cores)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
@@ -13,7 +13,11 @@ ROLLCALL_CLUSTERS=${CLUSTERS:-5000} ROLLCALL_PACKETS=${PACKETS:-5000000} \
   timeout 3600 cargo test --release --locked --test it properties -- --show-output
 
 echo "=== a real cluster"
-timeout 2400 tests/cluster/run.sh "$rollcall"
+ROLLCALL_LONG=1 timeout 4800 tests/cluster/run.sh "$rollcall"
+
+echo "=== load held for half an hour, floods"
+timeout 2400 tests/soak.sh "$rollcall"
+timeout 1800 tests/flood.sh "$rollcall"
 
 echo "=== every benchmark in full, the peers beside it"
 timeout 10800 bench/run.sh "$rollcall"

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use divan::Bencher;
 use rollcall::model::{
@@ -13,7 +14,7 @@ use rollcall::model::{
 };
 use rollcall::records::Settings;
 use rollcall::run::Driver;
-use rollcall::server::{Reply, Responder, Transport};
+use rollcall::server::{QueryCounters, Reply, Responder, Transport};
 use rollcall::wire::{Name, Query};
 use rollcall::zone::{self, Order, PodNames, PtrNames, Reader, Ttl};
 use rollcall_bench::Random;
@@ -156,6 +157,31 @@ fn answer_ordinals_32_together(bencher: Bencher<'_, '_>, services: usize) {
         for (index, packet) in batch.iter().enumerate() {
             divan::black_box(questions.respond(index, packet, Transport::Udp, &mut out));
         }
+    });
+}
+
+/// The same, counted as the UDP threads count: the difference to the one before is what `/metrics` costs.
+#[divan::bench(args = [100, 100_000])]
+fn answer_ordinals_32_together_counted(bencher: Bencher<'_, '_>, services: usize) {
+    let (_driver, reader) = mk_cluster(services, PER_SERVICE);
+    let packets = questions(services).0;
+    let (mut responder, cell) = (Responder::reserved(reader, 32), QueryCounters::default().cell());
+    let mut out = vec![0; 1232];
+    let mut batches = packets.chunks_exact(32).cycle();
+    bencher.bench_local(|| {
+        let (began, batch) = (Instant::now(), batches.next().unwrap_or_default());
+        let mut pinned = responder.pin();
+        let mut questions = pinned.look_up(batch.iter().map(Vec::as_slice));
+        let mut replies = 0;
+        for (index, packet) in batch.iter().enumerate() {
+            let Some(asked) = questions.asked(index) else { continue };
+            let reply = divan::black_box(questions.respond(index, packet, Transport::Udp, &mut out));
+            if let Reply::Send(length) = reply {
+                cell.count(asked, packet.len(), &out, length);
+                replies += 1;
+            }
+        }
+        cell.took(began, replies);
     });
 }
 

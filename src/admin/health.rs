@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::http::StatusCode;
 
 use crate::zone::Reader;
@@ -20,6 +21,8 @@ pub struct Health {
 struct Shared {
     draining: AtomicBool,
     told: ArcSwap<Told>,
+    /// For how long what is served had been stale at a moment.
+    stale: ArcSwapOption<(Instant, Duration)>,
 }
 
 #[derive(Default)]
@@ -45,6 +48,24 @@ impl Health {
         self.shared.told.store(Arc::new(Told { degraded, notes }));
     }
 
+    /// Says for how long nothing of what is served has been known to be fresh; None is that it is.
+    pub fn tell_stale(&self, age: Option<Duration>) {
+        self.shared.stale.store(age.map(|age| Arc::new((Instant::now(), age))));
+    }
+
+    /// For how long what is served has been stale; None is not at all.
+    #[must_use]
+    pub fn stale(&self) -> Option<Duration> {
+        let stale = self.shared.stale.load();
+        stale.as_ref().map(|stale| stale.1.saturating_add(stale.0.elapsed()))
+    }
+
+    /// Whether what is served may be stale.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.shared.told.load().degraded.is_empty()
+    }
+
     /// All of it in one line.
     #[must_use]
     pub fn reasons(&self) -> String {
@@ -59,12 +80,17 @@ impl Health {
             (StatusCode::SERVICE_UNAVAILABLE, "draining")
         } else if !self.reader.is_synchronised() {
             (StatusCode::SERVICE_UNAVAILABLE, "not synchronised")
+        } else if self.reader.is_expired() {
+            (StatusCode::SERVICE_UNAVAILABLE, "expired: what was known last is older than stale.max_age")
         } else if told.degraded.is_empty() {
             (StatusCode::OK, "ok")
         } else {
             (StatusCode::OK, "degraded: answering from what was known last")
         };
         let mut body = format!("{word}\n");
+        if let Some(age) = self.stale() {
+            let _ = writeln!(body, "known to be right {} s ago", age.as_secs());
+        }
         for line in told.degraded.iter().chain(&told.notes) {
             let _ = writeln!(body, "{line}");
         }
@@ -75,7 +101,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::{Name, Order, PodNames, PtrNames, Settings, Ttl, zone};
+    use crate::zone::{Freshness, Name, Order, PodNames, PtrNames, Settings, Ttl, zone};
 
     #[test]
     fn ready_once_synchronised_until_draining() {
@@ -102,6 +128,17 @@ mod tests {
         assert!(code == StatusCode::OK && body.starts_with("degraded"), "{body}");
         health.tell(Vec::new(), vec!["StatefulSets: 403".to_owned()]);
         assert_eq!(health.ready(), (StatusCode::OK, "ok\nStatefulSets: 403\n".to_owned()));
+        health.tell_stale(Some(Duration::from_secs(90)));
+        assert_eq!(
+            health.ready(),
+            (StatusCode::OK, "ok\nknown to be right 90 s ago\nStatefulSets: 403\n".to_owned())
+        );
+        publisher.set_freshness(Freshness::Expired);
+        let (code, body) = health.ready();
+        assert!(code == StatusCode::SERVICE_UNAVAILABLE && body.starts_with("expired"), "{body}");
+        publisher.set_freshness(Freshness::Fresh);
+        health.tell_stale(None);
+        assert_eq!(health.ready().0, StatusCode::OK);
         health.drain();
         assert_eq!(health.ready().0, StatusCode::SERVICE_UNAVAILABLE);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -16,7 +16,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use super::Health;
+use super::exposition::Form;
+use super::{Health, Metrics};
 
 /// Until the head of the request is there, from the connection on.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
@@ -38,6 +39,15 @@ pub struct AdminError {
     pub source: io::Error,
 }
 
+/// What there is to be asked for.
+#[derive(Clone)]
+pub struct Pages {
+    /// `/readyz`.
+    pub health: Health,
+    /// `/metrics`.
+    pub metrics: Metrics,
+}
+
 /// The listener; dropped, it and its connections end.
 pub struct AdminServer {
     address: SocketAddr,
@@ -49,14 +59,14 @@ impl AdminServer {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn start(address: SocketAddr, limit: usize, health: Health) -> Result<Self, AdminError> {
+    pub fn start(address: SocketAddr, limit: usize, pages: Pages) -> Result<Self, AdminError> {
         let bad = |source| AdminError { address, source };
         let listener = std::net::TcpListener::bind(address).map_err(bad)?;
         listener.set_nonblocking(true).map_err(bad)?;
         let listener = TcpListener::from_std(listener).map_err(bad)?;
         let address = listener.local_addr().map_err(bad)?;
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, limit, routes(health)));
+        accepting.spawn(accept(listener, limit, routes(pages)));
         Ok(Self { address, _accepting: accepting })
     }
 
@@ -64,14 +74,13 @@ impl AdminServer {
     ///
     /// # Errors
     /// When the port cannot be bound in either family.
-    pub fn start_everywhere(port: u16, limit: usize, health: Health) -> Result<Self, AdminError> {
+    pub fn start_everywhere(port: u16, limit: usize, pages: Pages) -> Result<Self, AdminError> {
         // One socket for both families, as Linux makes them by default.
-        Self::start((Ipv6Addr::UNSPECIFIED, port).into(), limit, health.clone()).or_else(|error| match error
-            .source
-            .kind()
-        {
-            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-            _ => Self::start((Ipv4Addr::UNSPECIFIED, port).into(), limit, health),
+        Self::start((Ipv6Addr::UNSPECIFIED, port).into(), limit, pages.clone()).or_else(|error| {
+            match error.source.kind() {
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+                _ => Self::start((Ipv4Addr::UNSPECIFIED, port).into(), limit, pages),
+            }
         })
     }
 
@@ -82,20 +91,35 @@ impl AdminServer {
     }
 }
 
-fn routes(health: Health) -> Router {
+fn routes(pages: Pages) -> Router {
     const TEXT: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
     Router::new()
         .route("/livez", get(|| async { (TEXT, "ok\n") }))
         .route(
             "/readyz",
-            get(|State(health): State<Health>| async move {
-                let (code, body) = health.ready();
+            get(|State(pages): State<Pages>| async move {
+                let (code, body) = pages.health.ready();
                 (code, TEXT, body)
             }),
         )
-        .fallback(|| async { (StatusCode::NOT_FOUND, TEXT, "not found; there are /livez and /readyz\n") })
-        .with_state(health)
+        .route(
+            "/metrics",
+            get(|State(pages): State<Pages>, headers: HeaderMap| async move {
+                let accepted: Vec<&str> =
+                    headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+                let form = Form::accepted(&accepted.join(","));
+                let head = [(header::CONTENT_TYPE, form.content_type()), (header::CACHE_CONTROL, "no-store")];
+                match pages.metrics.page(form).await {
+                    Ok(body) => (StatusCode::OK, head, body),
+                    Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, head, String::new()),
+                }
+            }),
+        )
+        .fallback(|| async {
+            (StatusCode::NOT_FOUND, TEXT, "not found; there are /livez, /readyz and /metrics\n")
+        })
+        .with_state(pages)
 }
 
 async fn accept(listener: TcpListener, limit: usize, routes: Router) {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::flags::SourceFlags;
-use crate::config::{Config, Typed, TypedTls};
+use crate::config::{Config, Typed, TypedSnapshot, TypedTls};
 use crate::run;
 
 /// Answer questions over UDP and TCP, TLS, HTTPS and QUIC.
@@ -25,7 +25,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Vec<String>>,
 
-    /// Tell health here over HTTP (/livez, /readyz): ADDRESS:PORT, :PORT for every address, or off
+    /// Tell health and metrics here over HTTP (/livez, /readyz, /metrics): ADDRESS:PORT, :PORT for every address, or off
     /// [default: 127.0.0.1:9153]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
@@ -37,6 +37,12 @@ pub(super) struct Serve {
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
+
+    /// Keep the cluster of an API server in this file, and serve it from there at a start without the API server
+    ///
+    /// Written whole or not at all, at most each `[snapshot] interval`; docs/outages.md has the rules.
+    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    snapshot: Option<String>,
 }
 
 impl Serve {
@@ -48,10 +54,12 @@ impl Serve {
             key: self.tls_key.clone(),
             ..TypedTls::default()
         };
+        let snapshot = TypedSnapshot { path: self.snapshot.clone(), ..TypedSnapshot::default() };
         // Called again at each reload: the file and the environment's words may have changed.
         let configure = move || -> anyhow::Result<Config> {
-            let (listen, admin, tls) = (listen.clone(), admin.clone(), tls.clone());
-            source.resolve_around(Typed { listen, admin, tls, ..source.typed() })
+            let (listen, admin) = (listen.clone(), admin.clone());
+            let (tls, snapshot) = (tls.clone(), snapshot.clone());
+            source.resolve_around(Typed { listen, admin, tls, snapshot, ..source.typed() })
         };
         run::serve(configure)?;
         Ok(ExitCode::SUCCESS)

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use super::packed::Packed;
 use super::services::Services;
-use crate::model::{EndpointSlice, Label, Namespace, Object, Pod, Service, ServiceKey, StatefulSet};
+use crate::model::{
+    EndpointSlice, Label, Namespace, Object, Pod, Service, ServiceKey, ServiceShape, StatefulSet,
+};
 
 /// The kinds of object that are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,11 +77,11 @@ pub struct ServiceObjects {
 /// Objects by service, and what changed since it was last asked.
 #[derive(Default)]
 pub struct Index {
-    services: Services,
+    pub(super) services: Services,
     /// Sets without a `serviceName` have no names to expect, but they are there.
-    sets_of_none: HashSet<(Label, Box<str>)>,
-    namespaces: HashSet<Label>,
-    pods: HashMap<(Label, Box<str>), Box<[IpAddr]>>,
+    pub(super) sets_of_none: HashSet<(Label, Box<str>)>,
+    pub(super) namespaces: HashSet<Label>,
+    pub(super) pods: HashMap<(Label, Box<str>), Box<[IpAddr]>>,
     pods_by_address: HashMap<(Label, IpAddr), u32>,
     dirty: BTreeSet<Dirty>,
 }
@@ -221,6 +223,13 @@ impl Index {
         }
     }
 
+    /// Whether there is a headless Service of this key.
+    #[must_use]
+    pub fn is_headless(&self, key: &ServiceKey) -> bool {
+        let service = self.services.get(key).iter().find_map(|object| object.service(key));
+        service.is_some_and(|service| service.shape == ServiceShape::Headless)
+    }
+
     /// Whether there is a Namespace object.
     #[must_use]
     pub fn has_namespace(&self, name: &Label) -> bool {
@@ -252,11 +261,10 @@ impl Index {
     /// How many objects of a kind there are.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
-        let in_services = || self.services.names(kind).count();
         match kind {
             Kind::Namespace => self.namespaces.len(),
-            Kind::Service | Kind::EndpointSlice => in_services(),
-            Kind::StatefulSet => in_services() + self.sets_of_none.len(),
+            Kind::Service | Kind::EndpointSlice => self.services.count(kind),
+            Kind::StatefulSet => self.services.count(kind) + self.sets_of_none.len(),
             Kind::Pod => self.pods.len(),
         }
     }
@@ -401,6 +409,44 @@ mod tests {
         index.reset(Kind::Service, vec![mk_service("b"), mk_service("c")]);
         assert_eq!(dirty(&mut index), [Dirty::Service(key("a")), Dirty::Service(key("c"))]);
         assert_eq!(index.count(Kind::Service), 2);
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_there() {
+        let mut index = Index::new();
+        let assert_counts = |index: &Index, wanted: [usize; 3]| {
+            let kinds = [Kind::Service, Kind::EndpointSlice, Kind::StatefulSet];
+            assert_eq!(kinds.map(|kind| index.count(kind)), wanted);
+            assert_eq!(kinds.map(|kind| index.names(kind, |_, _| true).len()), wanted);
+        };
+        for object in [mk_service("a"), mk_slice("a", "x"), mk_slice("a", "y"), mk_set("s", Some("a"), 1)] {
+            index.apply(object);
+        }
+        assert_counts(&index, [1, 2, 1]);
+        // Replaced, as it was, moved to another service, moved to none.
+        index.apply(mk_set("s", Some("a"), 2));
+        index.apply(mk_slice("a", "x"));
+        index.apply(mk_slice("b", "y"));
+        assert_counts(&index, [1, 2, 1]);
+        index.apply(mk_set("s", None, 2));
+        assert_counts(&index, [1, 2, 1]);
+        for object in [mk_slice("a", "y"), mk_slice("a", "gone"), mk_service("a"), mk_service("a")] {
+            index.delete(&ObjectName::of(&object));
+        }
+        assert_counts(&index, [0, 1, 1]);
+    }
+
+    #[test]
+    fn headless_is_what_its_service_says() {
+        let mut index = Index::new();
+        index.apply(mk_slice("a", "x"));
+        assert!(!index.is_headless(&key("a")), "no Service yet");
+        index.apply(mk_service("a"));
+        assert!(index.is_headless(&key("a")));
+        let Object::Service(mut service) = mk_service("a") else { unreachable!() };
+        service.shape = ServiceShape::ClusterIp(Vec::new());
+        index.apply(Object::Service(service));
+        assert!(!index.is_headless(&key("a")));
     }
 
     #[test]

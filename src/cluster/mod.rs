@@ -11,10 +11,12 @@
 //! `apply`, `delete` and `reset` return at once and are tested without a source. Imports `model` only; it knows
 //! nothing of records, of DNS, or of who watches what.
 
+mod export;
 mod index;
 mod packed;
 mod relist;
 mod services;
 
+pub use export::{Import, Part, PartError};
 pub use index::{Dirty, Index, Kind, ObjectName, ServiceObjects};
 pub use relist::Relist;

@@ -114,6 +114,27 @@ impl Packed {
         Self(postcard::to_extend(form, octets).unwrap_or_default().into())
     }
 
+    /// The octets, for [`Packed::from_octets`].
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// From octets of a file; None where they are no object.
+    pub(super) fn from_octets(octets: &[u8]) -> Option<Self> {
+        let packed = Self(octets.into());
+        let name = usize::from(*octets.get(1)?);
+        let named = name > 0 && std::str::from_utf8(octets.get(2..2 + name)?).is_ok();
+        let is_whole = match *octets.first()? {
+            kind if kind == Kind::Service as u8 => packed.form::<ServiceForm<'_>>(Kind::Service).is_some(),
+            kind if kind == Kind::EndpointSlice as u8 => {
+                packed.form::<SliceForm<'_>>(Kind::EndpointSlice).is_some()
+            }
+            kind if kind == Kind::StatefulSet as u8 => packed.form::<SetForm>(Kind::StatefulSet).is_some(),
+            _ => false,
+        };
+        (named && is_whole).then_some(packed)
+    }
+
     /// Whether it is the object of this kind and name.
     pub(super) fn is(&self, kind: Kind, name: &str) -> bool {
         self.is_a(kind) && self.name_octets() == name.as_bytes()

@@ -3,7 +3,7 @@
 //! Only what differs is kept until the list is complete, so a relist of a hundred thousand objects that are
 //! known already costs their names, not a second copy of them; and a list that breaks off changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::index::Held;
 use super::{Index, Kind, ObjectName};
@@ -18,6 +18,8 @@ pub struct Relist {
     seen: HashMap<Box<str>, Listed>,
     /// Something listed has no name that could be read: nothing can be said to be gone.
     incomplete: bool,
+    /// Of a list beside a watch: what the watch told meanwhile, by the same names.
+    watched: Option<HashSet<Box<str>>>,
 }
 
 /// An object of the list: with its age where it differs from what is known.
@@ -35,14 +37,35 @@ impl Relist {
     /// Begins a list.
     #[must_use]
     pub fn new(kind: Kind, namespace: Option<Label>) -> Self {
-        Self { kind, namespace, seen: HashMap::new(), incomplete: false }
+        Self { kind, namespace, seen: HashMap::new(), incomplete: false, watched: None }
+    }
+
+    /// Begins a list beside a watch that goes on, to compare what is known with it. Of what the watch tells while it
+    /// is made ([`Relist::watched`]) the list says nothing: whichever of them is the older one, the watch is right in
+    /// the end. The rest has not changed since before the list: where it differs once the watch has come as far as the
+    /// list, something was lost.
+    #[must_use]
+    pub fn beside(kind: Kind, namespace: Option<Label>) -> Self {
+        Self { watched: Some(HashSet::new()), ..Self::new(kind, namespace) }
+    }
+
+    /// The watch told something of an object, and it was applied.
+    pub fn watched(&mut self, name: &ObjectName) {
+        if let Some(watched) = &mut self.watched {
+            watched.insert(key(name));
+            self.seen.insert(key(name), None);
+        }
+    }
+
+    fn is_watched(&self, name: &str) -> bool {
+        self.watched.as_ref().is_some_and(|watched| watched.contains(name))
     }
 
     /// Takes up an object of the list; a second one of the same name takes the place of the first. Objects are
     /// applied by `age`, the least first: of two slices that name the same ordinal the newer one counts.
     pub fn offer(&mut self, index: &Index, object: Object, age: u64) {
         let name = ObjectName::of(&object);
-        if name.kind == self.kind {
+        if name.kind == self.kind && !self.is_watched(&key(&name)) {
             let held = Held::from(object);
             let differs = !index.holds(&held);
             self.seen.insert(key(&name), differs.then(|| Box::new((age, held))));
@@ -61,16 +84,25 @@ impl Relist {
 
     /// Takes an object out of the list again: it went while the list was made.
     pub fn remove(&mut self, name: &ObjectName) {
-        self.seen.remove(&key(name));
+        if !self.is_watched(&key(name)) {
+            self.seen.remove(&key(name));
+        }
     }
 
     /// The list is complete: what differs is applied, what it does not name is gone. Gives how many of both.
     pub fn finish(self, index: &mut Index) -> usize {
+        self.finish_telling(index, |_| {})
+    }
+
+    /// The same, and tells `namespace/name` of each.
+    pub fn finish_telling(self, index: &mut Index, mut tell: impl FnMut(&str)) -> usize {
         let in_list = |namespace: &str| self.namespace.as_ref().is_none_or(|own| own.as_str() == namespace);
         let listed = |namespace: &str, name: &str| self.seen.contains_key(&text(namespace, name));
         let is_gone = |namespace: &str, name: &str| in_list(namespace) && !listed(namespace, name);
         let gone = if self.incomplete { Vec::new() } else { index.names(self.kind, is_gone) };
-        let mut differing: Vec<Box<(u64, Held)>> = self.seen.into_values().flatten().collect();
+        gone.iter().for_each(|name| tell(&key(name)));
+        let differing = self.seen.into_iter().filter_map(|(name, listed)| listed.inspect(|_| tell(&name)));
+        let mut differing: Vec<Box<(u64, Held)>> = differing.collect();
         differing.sort_by_key(|listed| listed.0);
         let count = gone.len() + differing.len();
         gone.iter().for_each(|name| index.delete(name));
@@ -148,6 +180,49 @@ mod tests {
         assert_eq!(relist.finish(&mut index), 1);
         assert_eq!(index.count(Kind::EndpointSlice), 1);
         assert!(index.holds(&mk_slice("a", "s", "s-1").into()));
+    }
+
+    fn name(object: &Object) -> ObjectName {
+        ObjectName::of(object)
+    }
+
+    #[test]
+    fn beside_a_watch_what_the_watch_told_is_no_difference() {
+        let slices = ["s-1", "t-1", "u-1", "v-1"].map(|name| mk_slice("a", "s", name));
+        let mut index = mk_index(&slices);
+        let mut relist = Relist::beside(Kind::EndpointSlice, None);
+        // Before the list says anything of it, and after.
+        index.apply(mk_slice("a", "new", "s-1"));
+        relist.watched(&name(&slices[0]));
+        relist.offer(&index, slices[0].clone(), 1);
+        relist.offer(&index, mk_slice("a", "newer", "t-1"), 9);
+        index.apply(mk_slice("a", "newer", "t-1"));
+        relist.watched(&name(&slices[1]));
+        // Gone by the watch, while the list has it; come by the watch, while the list has it not.
+        relist.offer(&index, slices[2].clone(), 1);
+        index.delete(&name(&slices[2]));
+        relist.watched(&name(&slices[2]));
+        relist.remove(&name(&slices[2]));
+        index.apply(mk_slice("a", "s", "w-1"));
+        relist.watched(&name(&mk_slice("a", "s", "w-1")));
+        relist.offer(&index, slices[3].clone(), 1);
+        index.take_dirty();
+        assert_eq!(relist.finish_telling(&mut index, |name| panic!("{name} differs")), 0);
+        assert!(index.take_dirty().is_empty());
+        assert_eq!(index.count(Kind::EndpointSlice), 4);
+    }
+
+    #[test]
+    fn beside_a_watch_what_it_lost_is_found() {
+        let mut index = mk_index(&[mk_slice("a", "s", "s-1"), mk_slice("a", "t", "t-1")]);
+        let mut relist = Relist::beside(Kind::EndpointSlice, None);
+        relist.offer(&index, mk_slice("a", "other", "s-1"), 1);
+        relist.offer(&index, mk_slice("a", "u", "u-1"), 2);
+        let mut told = Vec::new();
+        assert_eq!(relist.finish_telling(&mut index, |name| told.push(name.to_owned())), 3);
+        told.sort();
+        assert_eq!(told, ["a/s-1", "a/t-1", "a/u-1"]);
+        assert!(index.holds(&mk_slice("a", "other", "s-1").into()));
     }
 
     #[test]

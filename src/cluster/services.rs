@@ -1,5 +1,6 @@
 //! The packed objects of each service, and where the object of a name is.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -17,6 +18,8 @@ pub(super) struct Services {
     entries: HashTable<Entry>,
     /// Which service an EndpointSlice or a StatefulSet is of. Its name stands there, not here.
     homes: HashTable<Home>,
+    /// Objects of each kind: asked for after every publish, which does not walk a hundred thousand of them for it.
+    counts: HashMap<Kind, usize>,
 }
 
 struct Entry {
@@ -58,6 +61,34 @@ impl Services {
         self.entries.is_empty() && self.homes.is_empty()
     }
 
+    /// `namespace/name` and objects of each service.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &[Packed])> {
+        self.entries.iter().map(|entry| (&*entry.key, &*entry.objects))
+    }
+
+    /// Adds a service that is not there with all its objects, none of which is there; else adds nothing and gives false.
+    pub(super) fn insert(&mut self, key: &ServiceKey, objects: Vec<Packed>) -> bool {
+        let (text, namespace) = (text(key), key.namespace.as_str());
+        let hash = self.hasher.hash_one(text.as_str());
+        let is_known = self.entries.find(hash, |entry| *entry.key == *text).is_some();
+        let is_elsewhere = |object: &Packed| self.home(object.kind(), namespace, object.name()).is_some();
+        let of_others = |object: &&Packed| !object.is_a(Kind::Service);
+        if is_known || objects.is_empty() || objects.iter().filter(of_others).any(is_elsewhere) {
+            return false;
+        }
+        for object in objects.iter().filter(of_others) {
+            let own = self.hash_own(object.kind(), namespace, object.name());
+            self.homes.insert_unique(own, Home { own, service: hash }, |home| home.own);
+        }
+        for object in &objects {
+            *self.counts.entry(object.kind()).or_default() += 1;
+        }
+        let entry = Entry { key: text.into(), objects: objects.into() };
+        let hasher = &self.hasher;
+        self.entries.insert_unique(hash, entry, |entry| hasher.hash_one(&*entry.key));
+        true
+    }
+
     /// The objects of a service.
     pub(super) fn get(&self, key: &ServiceKey) -> &[Packed] {
         let text = text(key);
@@ -87,6 +118,7 @@ impl Services {
             self.entries.entry(hash, |entry| *entry.key == *text, |entry| hasher.hash_one(&*entry.key));
         match slot {
             Slot::Vacant(slot) => {
+                *self.counts.entry(packed.kind()).or_default() += 1;
                 slot.insert(Entry { key: text.into(), objects: [packed].into() });
             }
             Slot::Occupied(mut slot) => {
@@ -94,9 +126,13 @@ impl Services {
                 if objects.contains(&packed) {
                     return changed;
                 }
+                let before = objects.len();
                 let others = std::mem::take(objects).into_iter();
                 let others = others.filter(|other| !other.is(packed.kind(), packed.name()));
                 let mut all: Vec<Packed> = others.collect();
+                if all.len() == before {
+                    *self.counts.entry(packed.kind()).or_default() += 1;
+                }
                 // The newest is the last: the records of a recreated pod go by it.
                 all.push(packed);
                 *objects = all.into();
@@ -117,8 +153,11 @@ impl Services {
             self.entries.find_entry(service, |entry: &Entry| entry.has(kind, namespace, name)).ok()?;
         let entry = slot.get_mut();
         let key = entry.service_key();
+        let before = entry.objects.len();
         let left = std::mem::take(&mut entry.objects).into_iter().filter(|object| !object.is(kind, name));
         entry.objects = left.collect();
+        let count = self.counts.entry(kind).or_default();
+        *count = count.saturating_sub(before - entry.objects.len());
         if entry.objects.is_empty() {
             slot.remove();
         }
@@ -136,6 +175,11 @@ impl Services {
     /// The services' keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = ServiceKey> + '_ {
         self.entries.iter().filter_map(Entry::service_key)
+    }
+
+    /// How many objects of a kind there are.
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        self.counts.get(&kind).copied().unwrap_or_default()
     }
 
     /// Namespace and name of each object of a kind.

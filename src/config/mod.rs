@@ -12,5 +12,7 @@ mod typed;
 pub use encrypted::Encrypted;
 pub use error::{ConfigError, Problem};
 pub use numbers::{NUMBERS, Number};
-pub use resolve::{Admin, Cluster, Config};
-pub use typed::{Typed, TypedLimits, TypedSource, TypedTls, TypedTtl, TypedUpstream};
+pub use resolve::{Admin, Cluster, Config, Snapshot, Stale};
+pub use typed::{
+    Typed, TypedLimits, TypedSnapshot, TypedSource, TypedStale, TypedTls, TypedTtl, TypedUpstream,
+};

@@ -44,6 +44,27 @@ pub const NUMBERS: &[Number] = &[
         [0, 3600],
         "The same for a replica that should exist and is not ready yet, and a headless service without a ready one.",
     ),
+    number(
+        "snapshot.interval",
+        "s",
+        10,
+        [1, 3600],
+        "The least time between two writes of the snapshot; without a change it is written each 5 minutes.",
+    ),
+    number(
+        "stale.max_age",
+        "s",
+        259_200,
+        [0, 31_536_000],
+        "How long the last known records are answered while the API server is away; then SERVFAIL. 0 is for ever.",
+    ),
+    number(
+        "stale.ttl_cap",
+        "s",
+        30,
+        [0, 3600],
+        "The longest time to live of an answer, positive or negative, once the API server has been away for 30 s.",
+    ),
     number("limits.udp_threads", "", 0, [0, 256], "UDP threads for each address; 0 is one a core."),
     number(
         "limits.udp_batch",
@@ -196,6 +217,20 @@ pub const NUMBERS: &[Number] = &[
         20,
         [5, 300],
         "How long a watch of the API server lasts before the next one goes on from it; a connection that is dead without a word is noticed 3 s later.",
+    ),
+    number(
+        "limits.watch_silence",
+        "s",
+        90,
+        [5, 600],
+        "How long a watch may bring neither an event nor a bookmark before it is cut and begun anew.",
+    ),
+    number(
+        "limits.relist",
+        "s",
+        1800,
+        [0, 86_400],
+        "How often everything is listed anew beside the watches and compared with what is known, with a quarter of jitter; 0 is never.",
     ),
     number(
         "limits.list_page",

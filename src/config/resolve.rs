@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::encrypted::Encrypted;
 use super::error::{ConfigError, Problem};
 use super::numbers::of;
-use super::typed::{Typed, TypedSource};
+use super::typed::{Typed, TypedSnapshot, TypedSource};
 use crate::model::{Label, Selector};
 use crate::server::{EncryptedAddress, TcpLimits, UdpSettings, UpstreamLimits};
 use crate::source::kubernetes::{self, Access};
@@ -42,6 +42,9 @@ pub struct Config {
     pub cluster: Option<Cluster>,
     pub source: manifests::Options,
     pub kubernetes: kubernetes::Options,
+    /// None: none is kept.
+    pub snapshot: Option<Snapshot>,
+    pub stale: Stale,
     pub upstream: Vec<SocketAddr>,
     pub upstream_limits: UpstreamLimits,
     pub udp: UdpSettings,
@@ -60,6 +63,24 @@ pub enum Cluster {
     Manifests(String),
     /// An API server.
     Kubernetes(Access),
+}
+
+/// The cluster as it is kept on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The file.
+    pub path: PathBuf,
+    /// The least time between two writes.
+    pub interval: Duration,
+}
+
+/// How long the last known records are good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale {
+    /// None is for ever.
+    pub max_age: Option<Duration>,
+    /// Seconds.
+    pub ttl_cap: u16,
 }
 
 /// Where health is told.
@@ -103,6 +124,8 @@ impl Config {
         let admin_is_given = typed.admin.is_some();
         let admin = r.one("admin", typed.admin.as_deref().unwrap_or("127.0.0.1:9153"), admin);
         let cluster = r.cluster(&typed.source);
+        let snapshot = r.snapshot(typed.snapshot, cluster.as_ref());
+        let max_age: u64 = r.number("stale.max_age", typed.stale.max_age);
         let namespaces = r.namespaces(typed.source.namespaces);
         let selector = typed.source.label_selector.unwrap_or_default();
         let selector = r.one("source.label_selector", &selector, parse::<Selector>).unwrap_or_default();
@@ -168,8 +191,17 @@ impl Config {
                 selector,
                 pods: typed.pods.as_deref() == Some("verified"),
                 watch_timeout: Duration::from_secs(r.number("limits.watch_timeout", limits.watch_timeout)),
+                watch_silence: Duration::from_secs(r.number("limits.watch_silence", limits.watch_silence)),
+                relist: Some(r.number("limits.relist", limits.relist))
+                    .filter(|seconds| *seconds > 0)
+                    .map(Duration::from_secs),
                 page: r.number("limits.list_page", limits.list_page),
                 max_object: r.number::<usize>("limits.object_size", limits.object_size) << 20,
+            },
+            snapshot,
+            stale: Stale {
+                max_age: Some(max_age).filter(|seconds| *seconds > 0).map(Duration::from_secs),
+                ttl_cap: r.number("stale.ttl_cap", typed.stale.ttl_cap),
             },
             upstream: r.all("upstream.servers", &typed.upstream.servers.unwrap_or_default(), |text| {
                 address(text, 53)
@@ -307,6 +339,18 @@ impl Resolver {
         }
     }
 
+    fn snapshot(&mut self, typed: TypedSnapshot, cluster: Option<&Cluster>) -> Option<Snapshot> {
+        let interval = Duration::from_secs(self.number("snapshot.interval", typed.interval));
+        let path = typed.path.filter(|path| !path.is_empty())?;
+        if let Some(Cluster::Manifests(_)) = cluster {
+            self.say(
+                "snapshot.path",
+                "is for an API server's cluster; manifests are read from their own files: give one of the two",
+            );
+        }
+        Some(Snapshot { path: path.into(), interval })
+    }
+
     fn namespaces(&mut self, names: Option<Vec<String>>) -> Option<Vec<String>> {
         let names = names.filter(|names| !names.is_empty())?;
         for name in &names {
@@ -426,6 +470,26 @@ mod tests {
         let access = Access::Kubeconfig { file: Some("k".into()), context: Some("c".into()) };
         assert_eq!(cluster("kubeconfig = 'k'\ncontext = 'c'").unwrap(), Some(Cluster::Kubernetes(access)));
         assert!(cluster("manifests = 'm'\ncontext = 'c'").is_err());
+    }
+
+    #[test]
+    fn a_snapshot_is_an_api_servers() {
+        let snapshot = |text: &str| resolve(text).map(|config| config.snapshot);
+        assert_eq!(snapshot("").unwrap(), None);
+        assert_eq!(snapshot("[snapshot]\npath = ''").unwrap(), None);
+        let kept =
+            snapshot("[snapshot]\npath = 's'\ninterval = 3\n[source]\nkubeconfig = 'k'").unwrap().unwrap();
+        assert_eq!((kept.path, kept.interval), ("s".into(), Duration::from_secs(3)));
+        let error = snapshot("[snapshot]\npath = 's'\n[source]\nmanifests = 'm'").unwrap_err().to_string();
+        assert!(error.contains("snapshot.path: is for an API server's cluster"), "{error}");
+    }
+
+    #[test]
+    fn no_age_is_for_ever() {
+        assert_eq!(resolve("[stale]\nmax_age = 0").unwrap().stale.max_age, None);
+        let stale = resolve("").unwrap().stale;
+        assert_eq!((stale.max_age, stale.ttl_cap), (Some(Duration::from_secs(3 * 86_400)), 30));
+        assert_eq!(resolve("[limits]\nrelist = 0").unwrap().kubernetes.relist, None);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Typed {
     pub identity: Option<String>,
     pub ttl: TypedTtl,
     pub source: TypedSource,
+    pub snapshot: TypedSnapshot,
+    pub stale: TypedStale,
     pub upstream: TypedUpstream,
     pub tls: TypedTls,
     pub limits: TypedLimits,
@@ -51,6 +53,24 @@ pub struct TypedSource {
     pub label_selector: Option<String>,
     pub pod_cidr: Option<Vec<String>>,
     pub service_cidr: Option<Vec<String>>,
+}
+
+/// `[snapshot]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedSnapshot {
+    pub path: Option<String>,
+    pub interval: Option<u64>,
+}
+
+/// `[stale]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedStale {
+    pub max_age: Option<u64>,
+    pub ttl_cap: Option<u64>,
 }
 
 /// `[upstream]`.
@@ -104,6 +124,8 @@ pub struct TypedLimits {
     pub played_pods: Option<u64>,
     pub lameduck: Option<u64>,
     pub watch_timeout: Option<u64>,
+    pub watch_silence: Option<u64>,
+    pub relist: Option<u64>,
     pub list_page: Option<u64>,
     pub object_size: Option<u64>,
     pub admin_connections: Option<u64>,
@@ -139,6 +161,7 @@ const KEYS: &[(&str, Form)] = &[
     ("source.label_selector", Form::Text),
     ("source.pod_cidr", Form::List),
     ("source.service_cidr", Form::List),
+    ("snapshot.path", Form::Text),
     ("upstream.servers", Form::List),
     ("tls.certificate", Form::Text),
     ("tls.key", Form::Text),
@@ -158,8 +181,9 @@ impl Typed {
             .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let manifests = typed.source.manifests.as_mut().filter(|manifests| *manifests != "-");
+        let others = typed.source.kubeconfig.as_mut().into_iter().chain(typed.snapshot.path.as_mut());
         let tls = typed.tls.certificate.as_mut().into_iter().chain(typed.tls.key.as_mut());
-        for path in manifests.into_iter().chain(typed.source.kubeconfig.as_mut()).chain(tls) {
+        for path in manifests.into_iter().chain(others).chain(tls) {
             let absolute: PathBuf = folder.join(&*path);
             *path = absolute.to_string_lossy().into_owned();
         }
@@ -210,6 +234,15 @@ impl Typed {
                 positive: self.ttl.positive.or(other.ttl.positive),
                 negative: self.ttl.negative.or(other.ttl.negative),
                 expected: self.ttl.expected.or(other.ttl.expected),
+            },
+            // Who names manifests, which are read from their own files, means no snapshot of an API server's cluster.
+            snapshot: TypedSnapshot {
+                path: self.snapshot.path.or(other.snapshot.path.filter(|_| self.source.manifests.is_none())),
+                interval: self.snapshot.interval.or(other.snapshot.interval),
+            },
+            stale: TypedStale {
+                max_age: self.stale.max_age.or(other.stale.max_age),
+                ttl_cap: self.stale.ttl_cap.or(other.stale.ttl_cap),
             },
             source: self.source.or(other.source),
             upstream: TypedUpstream { servers: self.upstream.servers.or(other.upstream.servers) },
@@ -274,6 +307,8 @@ impl TypedLimits {
             played_pods: self.played_pods.or(other.played_pods),
             lameduck: self.lameduck.or(other.lameduck),
             watch_timeout: self.watch_timeout.or(other.watch_timeout),
+            watch_silence: self.watch_silence.or(other.watch_silence),
+            relist: self.relist.or(other.relist),
             list_page: self.list_page.or(other.list_page),
             object_size: self.object_size.or(other.object_size),
             admin_connections: self.admin_connections.or(other.admin_connections),
@@ -386,6 +421,15 @@ mod tests {
         let file: Typed = toml::from_str("[source]\nkubeconfig = 'k'\ncontext = 'c'").unwrap();
         let both = here.or(file).source;
         assert_eq!((both.manifests.as_deref(), both.kubeconfig, both.context), (Some("m"), None, None));
+    }
+
+    #[test]
+    fn a_flag_for_manifests_drops_the_snapshot_of_the_file() {
+        let file = || toml::from_str::<Typed>("[snapshot]\npath = 's'\ninterval = 3").unwrap();
+        let source = TypedSource { manifests: Some("m".into()), ..TypedSource::default() };
+        let both = Typed { source, ..Typed::default() }.or(file()).snapshot;
+        assert_eq!((both.path, both.interval), (None, Some(3)));
+        assert_eq!(Typed::default().or(file()).snapshot.path.as_deref(), Some("s"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::cluster::{Dirty, Index, Kind, ObjectName, ServiceObjects};
 use crate::model::{Object, ServiceKey, ServiceShape};
 use crate::records::{Input, Problem, Settings, service_records};
-use crate::zone::{Change, Publisher};
+use crate::zone::{Change, Freshness, Publisher};
 
 /// Owns the index and the publisher; what changes in one is published by the other.
 pub struct Driver {
@@ -17,6 +17,8 @@ pub struct Driver {
     own: Vec<IpAddr>,
     /// The clusterIPs of the Services that select this pod.
     in_front: BTreeMap<ServiceKey, Vec<IpAddr>>,
+    revision: u64,
+    pods_known: bool,
 }
 
 /// What a publish did.
@@ -34,7 +36,16 @@ impl Driver {
     /// Drives an empty cluster.
     #[must_use]
     pub fn new(publisher: Publisher, settings: Settings) -> Self {
-        Self { index: Index::new(), publisher, settings, own: Vec::new(), in_front: BTreeMap::new() }
+        let in_front = BTreeMap::new();
+        Self {
+            index: Index::new(),
+            publisher,
+            settings,
+            own: Vec::new(),
+            in_front,
+            revision: 0,
+            pods_known: false,
+        }
     }
 
     /// Tells where this process is reached, so that Services in front of it are found.
@@ -66,6 +77,23 @@ impl Driver {
         by_kind.into_iter().for_each(|(kind, objects)| self.index.reset(kind, objects));
     }
 
+    /// Puts another cluster in the place of the one that is known; see [`Driver::publish`]. All of it is to be dirty, and
+    /// nothing was published yet.
+    pub fn load(&mut self, index: Index) {
+        self.index = index;
+    }
+
+    /// Another number for each state of the cluster that was published.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Says how far what is published may be believed; see [`Publisher::set_freshness`].
+    pub fn set_freshness(&mut self, freshness: Freshness) {
+        self.publisher.set_freshness(freshness);
+    }
+
     /// Publishes what changed since the last time.
     pub fn publish(&mut self) -> Published {
         let mut problems = Vec::new();
@@ -73,6 +101,7 @@ impl Driver {
         let (index, settings) = (&mut self.index, &self.settings);
         let (own, in_front) = (&self.own, &mut self.in_front);
         let dirty = index.take_dirty();
+        self.revision += u64::from(!dirty.is_empty());
         let index = &*index;
         let changes = dirty.into_iter().map(|dirty| match dirty {
             Dirty::Service(key) => {
@@ -109,7 +138,14 @@ impl Driver {
 
     /// Says whether every pod is known; see [`Publisher::set_pods_known`].
     pub fn set_pods_known(&mut self, known: bool) {
+        self.pods_known = known;
         self.publisher.set_pods_known(known);
+    }
+
+    /// What was said last.
+    #[must_use]
+    pub fn pods_known(&self) -> bool {
+        self.pods_known
     }
 
     /// Where clients reach this process: the clusterIPs in front of it, else its own addresses.

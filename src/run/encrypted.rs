@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::admin::Metrics;
 use crate::config::Config;
-use crate::server::{EncryptedAddress, EncryptedTransport, TcpServer, Upstream, bind_datagram, bind_stream};
+use crate::server::{
+    EncryptedAddress, EncryptedTransport, TcpCounters, TcpServer, Upstream, bind_datagram, bind_stream,
+};
 use crate::zone::Reader;
 
 /// Sockets of encrypted transports, with the addresses that port 0 became.
@@ -64,6 +67,11 @@ pub(super) struct EncryptedServers {
     https: Option<crate::server::HttpsServer>,
     #[cfg(feature = "quic")]
     quic: Option<crate::server::QuicServer>,
+    /// What is counted of each, by its name.
+    counters: Vec<(&'static str, TcpCounters)>,
+    /// Where they are listened on, for who asks about their certificate.
+    #[cfg(feature = "encrypted")]
+    listeners: Vec<(EncryptedTransport, SocketAddr)>,
     /// The certificate that they share, and the task that follows it.
     #[cfg(feature = "encrypted")]
     following: Option<(Arc<crate::server::Certificates>, tokio::task::JoinHandle<()>)>,
@@ -79,10 +87,19 @@ impl EncryptedServers {
         _: Option<Arc<Upstream>>,
     ) -> anyhow::Result<Self> {
         // The configuration has refused every address that would need one.
-        Ok(Self {})
+        Ok(Self { counters: Vec::new() })
     }
 
+    pub(super) fn tell_certificate(&self, _: &Metrics) {}
+
     pub(super) async fn stop(self) {}
+}
+
+impl EncryptedServers {
+    /// What is counted of each of them that is listened on, by its name.
+    pub(super) fn counters(&self) -> &[(&'static str, TcpCounters)] {
+        &self.counters
+    }
 }
 
 #[cfg(feature = "encrypted")]
@@ -107,28 +124,37 @@ impl EncryptedServers {
         if !listeners.tls.is_empty() {
             let (least, patience) = (encrypted.min_version, encrypted.limits.handshake);
             let handshake = crate::server::Handshake::of_tls(&certificates, least, patience);
-            tcp.accept_tls(listeners.tls, handshake.context("cannot set up TLS")?)
-                .context("cannot serve TLS")?;
+            let counters = tcp.accept_tls(listeners.tls, handshake.context("cannot set up TLS")?);
+            servers.counters.push(("tls", counters.context("cannot serve TLS")?));
         }
-        #[cfg(any(feature = "https", feature = "quic"))]
-        let exchange = crate::server::Exchange::new(reader, upstream);
         #[cfg(feature = "https")]
         if !listeners.https.is_empty() {
             let server = crate::server::HttpsServer::start(
                 listeners.https,
                 &certificates,
                 encrypted.min_version,
-                &exchange,
+                reader,
+                upstream.clone(),
                 encrypted.limits,
             );
-            servers.https = Some(server.context("cannot serve HTTPS")?);
+            let server = server.context("cannot serve HTTPS")?;
+            servers.counters.push(("https", server.counters()));
+            servers.https = Some(server);
         }
         #[cfg(feature = "quic")]
         if !listeners.quic.is_empty() {
-            let server =
-                crate::server::QuicServer::start(listeners.quic, &certificates, &exchange, encrypted.limits);
-            servers.quic = Some(server.context("cannot serve QUIC")?);
+            let server = crate::server::QuicServer::start(
+                listeners.quic,
+                &certificates,
+                reader,
+                upstream,
+                encrypted.limits,
+            );
+            let server = server.context("cannot serve QUIC")?;
+            servers.counters.push(("quic", server.counters()));
+            servers.quic = Some(server);
         }
+        servers.listeners = listeners.addresses;
         let task = tokio::spawn(Arc::clone(&certificates).follow(encrypted.reload));
         servers.following = Some((certificates, task));
         Ok(servers)
@@ -140,8 +166,34 @@ impl EncryptedServers {
             https: None,
             #[cfg(feature = "quic")]
             quic: None,
+            counters: Vec::new(),
+            listeners: Vec::new(),
             following: None,
         }
+    }
+
+    /// Tells of the certificate from now on: of each listener, for alerts name where they look.
+    pub(super) fn tell_certificate(&self, metrics: &Metrics) {
+        let Some((certificates, _)) = &self.following else { return };
+        let certificates = Arc::clone(certificates);
+        let listeners: Vec<String> =
+            self.listeners.iter().map(|(transport, address)| format!("{transport}://{address}")).collect();
+        metrics.tell("certificate", move |page| {
+            let counts = certificates.counts();
+            page.gauge(
+                "rollcall_certificate_expiry_timestamp_seconds",
+                "When the certificate of an encrypted transport ends; 0 where it does not say.",
+                listeners.iter().map(|listener| (vec![("listener", listener.as_str())], counts.expires)),
+            );
+            page.counter(
+                "rollcall_certificate_reloads",
+                "New certificates on disk that were taken, or refused while the one before went on.",
+                [
+                    (vec![("result", "success")], counts.reloads),
+                    (vec![("result", "failure")], counts.refused),
+                ],
+            );
+        });
     }
 
     /// Ends them, each as its clients can take it.
@@ -163,10 +215,8 @@ impl EncryptedServers {
         #[cfg(not(feature = "quic"))]
         let quic = async {};
         tokio::join!(https, quic);
-        if let Some((certificates, task)) = self.following {
+        if let Some((_, task)) = self.following {
             task.abort();
-            let counts = certificates.counts();
-            tracing::debug!(reloads = counts.reloads, refused = counts.refused, "ended; certificates");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where what is served comes from: one of the sources.
 
-use super::from_cluster::FromCluster;
+use super::from_cluster::{Counting, FromCluster};
 use super::from_manifests::FromManifests;
 use super::served::Served;
 use crate::admin::Health;
@@ -17,14 +17,34 @@ impl Feed {
     ///
     /// # Errors
     /// When the API server cannot even be asked: no kubeconfig, no account.
-    pub(super) async fn start(cluster: &Cluster, config: &Config, health: &Health) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        cluster: &Cluster,
+        config: &Config,
+        health: &Health,
+        counting: &Counting,
+    ) -> anyhow::Result<Self> {
         Ok(match cluster {
             Cluster::Manifests(path) => Self::Manifests(Box::new(FromManifests::new(path, config))),
             Cluster::Kubernetes(access) => {
-                let feed = FromCluster::start(access, &config.kubernetes, health.clone()).await?;
+                let feed = FromCluster::start(access, &config.kubernetes, health.clone(), counting.clone());
+                let feed = feed.await?;
                 Self::Cluster(Box::new(feed))
             }
         })
+    }
+
+    /// Serves from the snapshot where there is one.
+    pub(super) async fn resume(&mut self, served: &mut Served) {
+        if let Self::Cluster(feed) = self {
+            feed.resume(served).await;
+        }
+    }
+
+    /// Keeps what is to be kept, at the end.
+    pub(super) async fn finish(&mut self, served: &Served) {
+        if let Self::Cluster(feed) = self {
+            feed.finish(served).await;
+        }
     }
 
     /// Waits until there is something to take. May be cancelled.

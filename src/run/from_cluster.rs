@@ -3,15 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tracing::{error, info};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
 
+use super::following::State;
+use super::keeper::Keeper;
+use super::metrics::Waiting;
 use super::served::{Known, Served};
+use super::staleness::{Since, freshness};
 use crate::admin::Health;
-use crate::cluster::{Kind, Relist};
+use crate::cluster::Kind;
 use crate::config::Config;
 use crate::model::Label;
 use crate::source::chain;
-use crate::source::kubernetes::{Access, AccessError, Event, Kubernetes, Options, Scope, Update};
+use crate::source::kubernetes::{Access, AccessError, Event, Kubernetes, Options, Scope, Update, Watches};
+use crate::source::snapshot::SnapshotCounters;
+use crate::zone::Freshness;
 
 /// Updates that one publish takes together. A burst fills the queue while the one before is published.
 const TOGETHER: usize = 4096;
@@ -25,37 +32,28 @@ pub(super) struct FromCluster {
     source: Kubernetes,
     scopes: Vec<State>,
     updates: Vec<Update>,
+    /// Of those that were taken, what is to be measured.
+    waiting: Waiting,
     alive: bool,
     /// Everything was listed by this source, or need not be.
     settled: bool,
+    /// Since when what was served before this source listed anything may be wrong: a snapshot, or what a source before
+    /// it knew. With the words for a snapshot.
+    before: Option<Since>,
+    from_snapshot: Option<String>,
+    freshness: Freshness,
+    /// When the freshness changes by itself.
+    turns: Option<Instant>,
+    keeper: Option<Keeper>,
     health: Health,
+    counting: Counting,
 }
 
-/// Where a scope stands.
-struct State {
-    scope: Scope,
-    relist: Option<Relist>,
-    listed: bool,
-    trouble: Option<String>,
-    /// What is wrong does not mend itself.
-    forbidden: bool,
-}
-
-impl State {
-    fn new(scope: &Scope) -> Self {
-        Self { scope: scope.clone(), relist: None, listed: false, trouble: None, forbidden: false }
-    }
-
-    /// Whether the first answers need not wait for it any longer (names.md, "No such data"). A namespace of the
-    /// filter that the account may not see does not keep the others waiting: it is REFUSED.
-    fn is_settled(&self) -> bool {
-        self.listed
-            || match self.scope.kind {
-                Kind::Service | Kind::EndpointSlice => self.forbidden && self.scope.namespace.is_some(),
-                Kind::Namespace => self.forbidden,
-                Kind::StatefulSet | Kind::Pod => self.trouble.is_some(),
-            }
-    }
+/// What is counted of a followed cluster, to be read from anywhere.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counting {
+    pub(super) watches: Watches,
+    pub(super) snapshot: SnapshotCounters,
 }
 
 impl FromCluster {
@@ -64,8 +62,9 @@ impl FromCluster {
         access: &Access,
         options: &Options,
         health: Health,
+        counting: Counting,
     ) -> Result<Self, AccessError> {
-        let source = Kubernetes::start(access.clone(), options.clone()).await?;
+        let source = Kubernetes::start(access.clone(), options.clone(), counting.watches.clone()).await?;
         let scopes = source.scopes().iter().map(State::new).collect();
         Ok(Self {
             access: access.clone(),
@@ -73,32 +72,104 @@ impl FromCluster {
             source,
             scopes,
             updates: Vec::new(),
+            waiting: Waiting::default(),
             alive: true,
             settled: false,
+            before: None,
+            from_snapshot: None,
+            freshness: Freshness::Fresh,
+            turns: None,
+            keeper: None,
             health,
+            counting,
         })
     }
 
-    /// Waits until there is something to take.
+    /// Begins anew; what is served goes on, and counts as known until now.
+    async fn restart(&mut self, options: &Options, served: &Served) -> Result<(), AccessError> {
+        let counting = self.counting.watches.clone();
+        let source = Kubernetes::start(self.access.clone(), options.clone(), counting).await?;
+        self.before = (*served.known() != Known::Nothing)
+            .then(|| self.stale(served).unwrap_or_else(|| Since::ago(Duration::ZERO)));
+        self.scopes = source.scopes().iter().map(State::new).collect();
+        self.options = options.clone();
+        self.source = source;
+        self.updates.clear();
+        (self.alive, self.settled) = (true, false);
+        Ok(())
+    }
+
+    /// Serves from the snapshot where there is one, and keeps it from now on.
+    pub(super) async fn resume(&mut self, served: &mut Served) {
+        let mut keeper = Keeper::new(served, &self.access, self.counting.snapshot.clone()).await;
+        if let Some(keeper) = &mut keeper
+            && let Some((since, words)) = keeper.resume(served).await
+        {
+            (self.before, self.from_snapshot) = (Some(since), Some(words));
+            self.tell_health();
+            self.tell_freshness(served);
+        }
+        self.keeper = keeper;
+    }
+
+    /// Waits until there is something to take. May be cancelled.
     pub(super) async fn changed(&mut self) {
-        if self.alive {
-            self.alive = self.source.updates(&mut self.updates, TOGETHER).await;
-        } else {
+        if !self.alive {
             tokio::time::sleep(RESTART).await;
+            return;
+        }
+        let (turns, keeper) = (self.turns, &mut self.keeper);
+        let turned = async {
+            match turns {
+                Some(turns) => tokio::time::sleep_until(turns).await,
+                None => std::future::pending().await,
+            }
+        };
+        let kept = async {
+            match keeper {
+                Some(keeper) => keeper.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            alive = self.source.updates(&mut self.updates, TOGETHER) => self.alive = alive,
+            () = turned => {}
+            () = kept => {}
         }
     }
 
     /// Takes it.
     pub(super) async fn take(&mut self, served: &mut Served, new: Option<Config>) {
+        self.take_updates(served, new).await;
+        self.tell_freshness(served);
+        let stale = self.stale(served);
+        // What is half of one filter and half of another is not kept.
+        if (self.settled || self.from_snapshot.is_some())
+            && let Some(keeper) = &mut self.keeper
+        {
+            keeper.tend(served, stale);
+        }
+    }
+
+    /// Keeps what was not kept yet.
+    pub(super) async fn finish(&mut self, served: &Served) {
+        let stale = self.stale(served);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.finish(served, stale).await;
+        }
+    }
+
+    async fn take_updates(&mut self, served: &mut Served, new: Option<Config>) {
         if let Some(new) = new {
             self.reconfigure(served, new).await;
         }
         if !self.alive {
             error!("following the cluster ended in a panic: starting anew");
-            match Self::start(&self.access, &self.options, self.health.clone()).await {
-                Ok(anew) => *self = anew,
-                // Not alive yet: tried again.
-                Err(error) => error!("{}", chain(&error)),
+            let options = self.options.clone();
+            // Else not alive yet: tried again.
+            if let Err(error) = self.restart(&options, served).await {
+                error!("{}", chain(&error));
             }
             return;
         }
@@ -106,14 +177,16 @@ impl FromCluster {
         let mut listed = false;
         let mut told = false;
         let mut problems = Vec::new();
-        for Update { scope, event } in std::mem::take(&mut self.updates) {
+        for update in std::mem::take(&mut self.updates) {
+            self.waiting.add(&update);
+            let Update { scope, event, .. } = update;
             let Some(state) = self.scopes.get_mut(scope) else { continue };
             if let Event::Problem(problem) = event {
                 problems.push(*problem);
                 continue;
             }
             told |= matches!(event, Event::Trouble { .. } | Event::Following | Event::Listed);
-            listed |= state.apply(served, event);
+            listed |= state.apply(served, event, &self.counting.watches);
         }
         served.report(problems);
         if told {
@@ -122,11 +195,15 @@ impl FromCluster {
         let settles = !self.settled && self.scopes.iter().all(State::is_settled);
         // The first answers are about everything: services without their slices would only be made twice.
         if *served.known() == Known::Nothing && !self.settled && !settles {
+            self.waiting.clear();
             return;
         }
         if settles {
             self.forget_others(served);
             self.settled = true;
+            if self.from_snapshot.take().is_some() {
+                self.tell_health();
+            }
         }
         if listed || settles {
             served.publish_all();
@@ -134,6 +211,7 @@ impl FromCluster {
         } else {
             served.publish();
         }
+        self.waiting.published(&served.observed, served.driver.index());
     }
 
     /// Deletes what a filter before this one admitted.
@@ -175,13 +253,12 @@ impl FromCluster {
 
     async fn reconfigure(&mut self, served: &mut Served, new: Config) {
         if new.kubernetes != self.options {
-            match Self::start(&self.access, &new.kubernetes, self.health.clone()).await {
-                Ok(anew) => *self = anew,
-                Err(error) => {
-                    error!("the configuration is not taken over: {}", chain(&error));
-                    return;
-                }
+            if let Err(error) = self.restart(&new.kubernetes, served).await {
+                error!("the configuration is not taken over: {}", chain(&error));
+                return;
             }
+            // Its filter was another one.
+            self.from_snapshot = None;
             // Those of a namespace that is new are not.
             served.driver.set_pods_known(false);
         }
@@ -191,44 +268,45 @@ impl FromCluster {
         }
     }
 
+    /// Since when what is served may be wrong: the longest of any scope that is needed.
+    fn stale(&self, served: &Served) -> Option<Since> {
+        let known = served.known();
+        let stale = self.scopes.iter().filter_map(|state| state.stale(known, self.before));
+        stale.reduce(Since::or_before).filter(|_| *known != Known::Nothing)
+    }
+
+    /// Goes by how long what is served has been stale.
+    fn tell_freshness(&mut self, served: &mut Served) {
+        let stale = self.stale(served);
+        self.health.tell_stale(stale.map(Since::age));
+        let (freshness, turns) = freshness(stale, &served.config.stale);
+        self.turns = turns.map(|turns| Instant::now() + turns);
+        if freshness == self.freshness {
+            return;
+        }
+        self.freshness = freshness;
+        served.driver.set_freshness(freshness);
+        let age = stale.map_or(0, |since| since.age().as_secs());
+        match freshness {
+            Freshness::Fresh => info!("what is served is fresh again"),
+            Freshness::Stale { ttl_cap } => {
+                warn!("answering what was known last, right {age} s ago: no time to live above {ttl_cap} s");
+            }
+            Freshness::Expired => {
+                error!(
+                    "what was known last was right {age} s ago, longer than stale.max_age: SERVFAIL until the API server answers"
+                );
+            }
+        }
+    }
+
     fn tell_health(&self) {
         let said = |state: &State| Some(format!("{}: {}", state.scope, state.trouble.as_ref()?));
         // What is withheld on purpose makes nothing stale.
         let withheld = |state: &&State| state.forbidden && !state.listed && !state.scope.is_needed();
         let (notes, reasons): (Vec<&State>, Vec<&State>) = self.scopes.iter().partition(withheld);
-        let all = |states: Vec<&State>| states.into_iter().filter_map(said).collect();
-        self.health.tell(all(reasons), all(notes));
-    }
-}
-
-impl State {
-    /// Gives whether a list is complete now.
-    fn apply(&mut self, served: &mut Served, event: Event) -> bool {
-        let index = served.driver.index_mut();
-        match (event, &mut self.relist) {
-            (Event::Listing, relist) => {
-                *relist = Some(Relist::new(self.scope.kind, self.scope.namespace.clone()));
-            }
-            (Event::Item(object, age), Some(relist)) => relist.offer(index, object, age),
-            (Event::UnusableItem(name), Some(relist)) => relist.keep(&name),
-            (Event::UnnamedItem, Some(relist)) => relist.keep_all(),
-            (Event::NoItem(name), Some(relist)) => relist.remove(&name),
-            (Event::Listed, relist) => {
-                let changed = relist.take().map_or(0, |relist| relist.finish(index));
-                info!(changed, objects = index.count(self.scope.kind), "{} listed", self.scope);
-                (self.listed, self.trouble, self.forbidden) = (true, None, false);
-                return true;
-            }
-            (Event::Apply(object), _) => index.apply(object),
-            (Event::Delete(name), _) => index.delete(&name),
-            (Event::Trouble { message, forbidden }, _) => {
-                (self.trouble, self.forbidden) = (Some(message), forbidden);
-            }
-            (Event::Following, _) => (self.trouble, self.forbidden) = (None, false),
-            // Of a list that has not begun: there is none such. Problems were reported.
-            (Event::Item(..) | Event::UnusableItem(_) | Event::UnnamedItem | Event::NoItem(_), None)
-            | (Event::Problem(_), _) => {}
-        }
-        false
+        let all = |states: Vec<&State>| -> Vec<String> { states.into_iter().filter_map(said).collect() };
+        let reasons = self.from_snapshot.clone().into_iter().chain(all(reasons)).collect();
+        self.health.tell(reasons, all(notes));
     }
 }

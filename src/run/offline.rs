@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::Driver;
 use super::feed::Feed;
+use super::from_cluster::Counting;
 use super::served::Served;
 use super::settings::{for_zone, own_addresses};
 use crate::admin::Health;
@@ -49,7 +50,7 @@ async fn load_once(config: &Config) -> anyhow::Result<Offline> {
     let own = own_addresses(&config.listen)?;
     let (publisher, reader) = zone(for_zone(config, &own));
     let health = Health::new(reader.clone());
-    let mut feed = Feed::start(cluster, config, &health).await?;
+    let mut feed = Feed::start(cluster, config, &health, &Counting::default()).await?;
     let mut served = Served::new(publisher, config.clone(), &own).collecting();
     // Reading manifests may take as long as it takes.
     let patience = if matches!(feed, Feed::Manifests(_)) { Duration::MAX } else { PATIENCE };

@@ -8,12 +8,14 @@ use tracing::{error, info};
 
 use super::encrypted::EncryptedListeners;
 use super::feed::Feed;
+use super::from_cluster::Counting;
 use super::logging::say;
+use super::metrics::{tell_cluster, tell_outages, tell_process};
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
 use super::settings::{for_zone, own_addresses};
 use super::{hints, offline};
-use crate::admin::Health;
+use crate::admin::{Health, Metrics, Pages};
 use crate::config::Config;
 use crate::server::Listener;
 use crate::zone::{Reader, zone};
@@ -58,9 +60,17 @@ async fn run(
     let own = own_addresses(&all)?;
     let (publisher, reader) = zone(for_zone(&config, &own));
     let health = Health::new(reader.clone());
-    let admin = start_admin(&config, &health)?;
-    let mut feed = Feed::start(&cluster, &config, &health).await?;
-    let servers = Servers::start(&config, listeners, encrypted, &reader)?;
+    let metrics = Metrics::default();
+    tell_process(&metrics);
+    let admin = start_admin(&config, &Pages { health: health.clone(), metrics: metrics.clone() })?;
+    let counting = Counting::default();
+    let mut feed = Feed::start(&cluster, &config, &health, &counting).await?;
+    let mut served = Served::new(publisher, config, &own);
+    tell_cluster(&metrics, &reader, &health, &served.observed);
+    tell_outages(&metrics, &reader, &health, &counting);
+    // Before the sockets are read: who asks meanwhile is answered from it.
+    feed.resume(&mut served).await;
+    let servers = Servers::start(&served.config, listeners, encrypted, &reader, &metrics)?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }
@@ -71,9 +81,13 @@ async fn run(
         say(&format!("listening admin {}", admin.address()));
     }
 
-    let mut served = Served::new(publisher, config, &own);
     let mut ready = false;
     loop {
+        if !ready && reader.is_synchronised() {
+            ready = true;
+            say("ready");
+            say_hints(&reader, &addresses);
+        }
         let mut new = None;
         tokio::select! {
             biased;
@@ -94,15 +108,16 @@ async fn run(
             () = terminate.received() => break,
             taken = feed.take(&mut served, new) => taken?,
         }
-        if !ready && reader.is_synchronised() {
-            ready = true;
-            say("ready");
-            say_hints(&reader, &addresses);
-        }
     }
     health.drain();
     if ready {
         drain(&mut terminate, &mut feed, &mut served).await;
+    }
+    feed.finish(&served).await;
+    let kept = counting.snapshot.counts();
+    if kept.successes + kept.failures > 0 {
+        let (successes, failures, octets) = (kept.successes, kept.failures, kept.octets);
+        info!(successes, failures, octets, longest_pause = ?kept.longest_pause, "ended; snapshots");
     }
     servers.stop().await
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
 use super::Driver;
+use super::metrics::Observed;
 use super::settings::{for_records, for_zone};
 use crate::cluster::Kind;
-use crate::config::Config;
+use crate::config::{Config, Snapshot};
 use crate::source::manifests;
 use crate::source::{Problem, Severity};
 use crate::zone::Publisher;
@@ -20,6 +22,8 @@ const LISTED: usize = 50;
 pub(super) struct Served {
     pub(super) driver: Driver,
     pub(super) config: Config,
+    /// What of it others may look at.
+    pub(super) observed: Arc<Observed>,
     /// What of the cluster was listed as a whole. Only names in it can be denied.
     known: Known,
     /// Where problems are kept instead of being logged.
@@ -38,6 +42,15 @@ impl Known {
     /// Everything that a filter admits.
     pub(super) fn within(filter: Option<&[String]>) -> Self {
         filter.map_or(Self::All, |names| Self::These(names.iter().cloned().collect()))
+    }
+
+    /// Whether everything of a namespace is known; None is of all of them.
+    pub(super) fn covers(&self, namespace: Option<&str>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::These(names) => namespace.is_some_and(|namespace| names.contains(namespace)),
+        }
     }
 
     /// What of it is left under a filter.
@@ -66,7 +79,8 @@ impl Known {
 impl Served {
     pub(super) fn new(publisher: Publisher, config: Config, own: &[IpAddr]) -> Self {
         let driver = Driver::new(publisher, for_records(&config)).at(own);
-        Self { driver, config, known: Known::Nothing, collected: None }
+        let observed = Arc::default();
+        Self { driver, config, observed, known: Known::Nothing, collected: None }
     }
 
     /// Keeps the problems of its input instead of logging them.
@@ -91,6 +105,7 @@ impl Served {
     /// Publishes what changed, says what could not be, and keeps the name servers' addresses right.
     pub(super) fn publish(&mut self) -> usize {
         let published = self.driver.publish();
+        self.observed.count(self.driver.index());
         self.report(published.problems.iter().map(|problem| Problem::error(problem.to_string())).collect());
         if published.moved {
             let addresses = self.driver.reached_at();
@@ -158,6 +173,10 @@ impl Served {
             ("source.manifests or source.kubeconfig", old.cluster != new.cluster),
             ("source.pod_cidr", old.source.pod_cidr != new.source.pod_cidr),
             ("source.service_cidr", old.source.service_cidr != new.source.service_cidr),
+            (
+                "snapshot.path",
+                old.snapshot.as_ref().map(|old| &old.path) != new.snapshot.as_ref().map(|new| &new.path),
+            ),
             ("upstream", (&old.upstream, old.upstream_limits) != (&new.upstream, new.upstream_limits)),
             ("limits", (old.udp, old.tcp) != (new.udp, new.tcp)),
             ("the encrypted transports", old.encrypted != new.encrypted),
@@ -178,6 +197,10 @@ impl Served {
                 service_cidr: kept.source.service_cidr,
                 ..new.source
             },
+            snapshot: kept.snapshot.map(|kept| Snapshot {
+                interval: new.snapshot.as_ref().map_or(kept.interval, |new| new.interval),
+                ..kept
+            }),
             upstream: kept.upstream,
             upstream_limits: kept.upstream_limits,
             udp: kept.udp,

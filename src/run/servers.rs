@@ -8,7 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, info, warn};
 
 use super::encrypted::{EncryptedListeners, EncryptedServers};
-use crate::admin::{AdminServer, Health};
+use super::metrics::{Transports, tell_transports};
+use crate::admin::{AdminServer, Metrics, Pages};
 use crate::config::{Admin, Config};
 use crate::server::{BindError, Listener, TcpServer, UdpCounters, UdpServer, Upstream, bind};
 use crate::zone::Reader;
@@ -57,18 +58,20 @@ fn is_no_such_family(error: &std::io::Error) -> bool {
 }
 
 /// The admin address; None where it is off, or where the default one is taken.
-pub(super) fn start_admin(config: &Config, health: &Health) -> anyhow::Result<Option<AdminServer>> {
+pub(super) fn start_admin(config: &Config, pages: &Pages) -> anyhow::Result<Option<AdminServer>> {
     let limit = config.admin_connections;
     let started = match config.admin {
         Admin::Off => return Ok(None),
-        Admin::At(address) => AdminServer::start(address, limit, health.clone()),
-        Admin::Everywhere(port) => AdminServer::start_everywhere(port, limit, health.clone()),
+        Admin::At(address) => AdminServer::start(address, limit, pages.clone()),
+        Admin::Everywhere(port) => AdminServer::start_everywhere(port, limit, pages.clone()),
     };
     match started {
         Ok(admin) => Ok(Some(admin)),
         // Another rollcall, or a CoreDNS, on this machine: no reason not to answer.
         Err(error) if !config.admin_is_given => {
-            warn!("no health is told, for {error}; --admin names another address, or is off");
+            warn!(
+                "neither health nor metrics are told, for {error}; --admin names another address, or is off"
+            );
             Ok(None)
         }
         Err(error) => Err(anyhow::Error::new(error).context("cannot start the admin address")),
@@ -89,6 +92,7 @@ impl Servers {
         listeners: Vec<Listener>,
         encrypted: EncryptedListeners,
         reader: &Reader,
+        metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let upstream = (!config.upstream.is_empty())
             .then(|| Upstream::new(&config.upstream, &config.zone, config.upstream_limits))
@@ -108,6 +112,13 @@ impl Servers {
         let mut tcp =
             TcpServer::start(tcp, reader, upstream.clone(), config.tcp).context("cannot serve TCP")?;
         let encrypted = EncryptedServers::start(config, encrypted, &mut tcp, reader, upstream)?;
+        let mut connections = vec![("tcp", tcp.counters())];
+        connections.extend(encrypted.counters().iter().cloned());
+        let of_udp = udp.counters();
+        let mut queries = vec![("udp", of_udp.queries().clone())];
+        queries.extend(connections.iter().map(|(name, of)| (*name, of.queries().clone())));
+        tell_transports(metrics, reader, Transports { queries, connections, udp: of_udp });
+        encrypted.tell_certificate(metrics);
         let drops = tokio::spawn(say_drops(udp.counters()));
         Ok(Self { udp, tcp, encrypted, drops })
     }

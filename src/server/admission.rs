@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -11,59 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
+use super::tcp_counters::TcpCounters;
+
 /// Behind an error of accept (no descriptors left): the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Connections of one transport since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ConnectionCounts {
-    /// There just now, those in their handshake among them.
-    pub open: u64,
-    /// Given a place.
-    pub accepted: u64,
-    /// Closed as they came, for there were too many in all.
-    pub refused_connections: u64,
-    /// Closed as they came, for their client had too many.
-    pub refused_per_client: u64,
-    /// Given a place, and closed because their handshake failed or took too long.
-    pub refused_handshake: u64,
-    /// Closed because they were silent, or left replies unread.
-    pub idle_closed: u64,
-}
-
-/// Counts connections, and reads what was counted at any time. A few additions a connection: no need of cells by thread.
-#[derive(Debug, Default)]
-pub struct ConnectionCounters {
-    accepted: AtomicU64,
-    closed: AtomicU64,
-    refused_connections: AtomicU64,
-    refused_per_client: AtomicU64,
-    refused_handshake: AtomicU64,
-    idle_closed: AtomicU64,
-}
-
-fn add(cell: &AtomicU64) {
-    cell.fetch_add(1, Ordering::Relaxed);
-}
-
-impl ConnectionCounters {
-    /// The sums just now.
-    #[must_use]
-    pub fn counts(&self) -> ConnectionCounts {
-        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        // Closed ones first: more may close meanwhile, never fewer be accepted.
-        let closed = read(&self.closed);
-        let accepted = read(&self.accepted);
-        ConnectionCounts {
-            open: accepted.saturating_sub(closed),
-            accepted,
-            refused_connections: read(&self.refused_connections),
-            refused_per_client: read(&self.refused_per_client),
-            refused_handshake: read(&self.refused_handshake),
-            idle_closed: read(&self.idle_closed),
-        }
-    }
-}
 
 /// The places that there are.
 pub(super) struct Admission {
@@ -76,7 +26,7 @@ pub(super) struct Admission {
 /// A connection's place; given back when it is dropped.
 pub(super) struct Guard {
     admission: Arc<Admission>,
-    counters: Arc<ConnectionCounters>,
+    counters: TcpCounters,
     pub(super) client: IpAddr,
     _place: OwnedSemaphorePermit,
 }
@@ -88,23 +38,23 @@ impl Admission {
     }
 
     /// Gives a place to a connection of this address, if there is one.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, counters: &Arc<ConnectionCounters>) -> Option<Guard> {
+    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, counters: &TcpCounters) -> Option<Guard> {
         let client = client_of(peer);
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             debug!(%client, "closed: too many connections");
-            add(&counters.refused_connections);
+            counters.refused_connection();
             return None;
         };
         let mut held = self.by_client.entry(client).or_default();
         if *held >= self.per_client {
             debug!(%client, "closed: too many connections of one client");
-            add(&counters.refused_per_client);
+            counters.refused_client();
             return None;
         }
         *held += 1;
         drop(held);
-        add(&counters.accepted);
-        let (admission, counters) = (Arc::clone(self), Arc::clone(counters));
+        counters.accepted();
+        let (admission, counters) = (Arc::clone(self), counters.clone());
         Some(Guard { admission, counters, client, _place: place })
     }
 
@@ -115,26 +65,26 @@ impl Admission {
     }
 }
 
-#[cfg_attr(not(feature = "encrypted"), allow(dead_code))]
 impl Guard {
     /// The handshake failed, or took too long.
+    #[cfg_attr(not(feature = "encrypted"), allow(dead_code))]
     pub(super) fn count_failed_handshake(&self) {
-        add(&self.counters.refused_handshake);
+        self.counters.refused_handshake();
     }
 
     /// The connection is closed for its silence.
     pub(super) fn count_idle(&self) {
-        add(&self.counters.idle_closed);
+        self.counters.idle_closed();
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        add(&self.counters.closed);
         self.admission.by_client.remove_if_mut(&self.client, |_, held| {
             *held = held.saturating_sub(1);
             *held == 0
         });
+        self.counters.ended();
     }
 }
 
@@ -142,7 +92,7 @@ impl Drop for Guard {
 pub(super) async fn accept<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     admission: Arc<Admission>,
-    counters: Arc<ConnectionCounters>,
+    counters: TcpCounters,
     mut stop_rx: watch::Receiver<bool>,
     mut serve: impl FnMut(TcpStream, Guard, watch::Receiver<bool>) -> F,
 ) {
@@ -186,6 +136,7 @@ fn client_of(peer: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::TcpCounts;
 
     #[test]
     fn a_client_is_an_address_or_a_global_64() {
@@ -202,7 +153,7 @@ mod tests {
 
     #[test]
     fn places_are_counted_given_and_taken_back() {
-        let (admission, counters) = (Admission::new(3, 2), Arc::default());
+        let (admission, counters) = (Admission::new(3, 2), TcpCounters::new(3));
         let admit = |text: &str| admission.admit(text.parse().unwrap(), &counters);
         let first = admit("10.0.0.1").unwrap();
         let second = admit("10.0.0.1").unwrap();
@@ -212,8 +163,9 @@ mod tests {
         assert!(admit("10.0.0.3").is_none(), "three in all");
         other.count_failed_handshake();
         first.count_idle();
-        let expected = ConnectionCounts {
+        let expected = TcpCounts {
             open: 3,
+            limit: 3,
             accepted: 3,
             refused_connections: 1,
             refused_per_client: 1,

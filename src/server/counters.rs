@@ -4,6 +4,8 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::histogram::{add_alone, add_shared};
+use super::queries::QueryCounters;
 use super::socket::dropped;
 
 /// UDP packets since the start, over all threads.
@@ -17,7 +19,7 @@ pub struct UdpCounts {
     pub silent: u64,
     /// Handed to the upstream; their replies count as answered once they are sent.
     pub forwarded: u64,
-    /// Of the answered ones, those with TC.
+    /// Replies with TC.
     pub truncated: u64,
     /// Replies that could not be sent.
     pub failed: u64,
@@ -33,37 +35,28 @@ pub(super) struct Counter {
     answered: AtomicU64,
     silent: AtomicU64,
     forwarded: AtomicU64,
-    truncated: AtomicU64,
     failed: AtomicU64,
 }
 
 impl Counter {
-    /// Adds a batch. There is one writer: plain loads and stores will do, which cost no locked instruction.
+    /// Adds a batch, but for what [`QueryCounters`] count of it. There is one writer.
     pub(super) fn add(&self, more: &UdpCounts) {
         let add = |cell: &AtomicU64, more: u64| {
             if more > 0 {
-                cell.store(cell.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+                add_alone(cell, more);
             }
         };
         add(&self.received, more.received);
         add(&self.answered, more.answered);
         add(&self.silent, more.silent);
         add(&self.forwarded, more.forwarded);
-        add(&self.truncated, more.truncated);
         add(&self.failed, more.failed);
     }
 
     /// Adds one late reply; any task may.
-    pub(super) fn add_late(&self, sent: bool, truncated: bool) {
-        let cell = if sent { &self.answered } else { &self.failed };
-        cell.fetch_add(1, Ordering::Relaxed);
-        self.truncated.fetch_add(u64::from(sent && truncated), Ordering::Relaxed);
+    pub(super) fn add_late(&self, sent: bool) {
+        add_shared(if sent { &self.answered } else { &self.failed }, 1);
     }
-}
-
-/// Whether a reply has TC (RFC 1035, section 4.1.1).
-pub(super) fn is_truncated(reply: &[u8]) -> bool {
-    reply.get(2).is_some_and(|flags| flags & 0b10 != 0)
 }
 
 #[derive(Debug)]
@@ -71,6 +64,7 @@ struct Cells {
     /// A thread and a socket each, and one cell more for the replies that waited for the upstream.
     cells: Box<[Counter]>,
     sockets: Vec<Arc<UdpSocket>>,
+    queries: QueryCounters,
 }
 
 /// Reads what the UDP threads count, at any time and from anywhere.
@@ -80,7 +74,7 @@ pub struct UdpCounters(Arc<Cells>);
 impl UdpCounters {
     pub(super) fn new(sockets: Vec<Arc<UdpSocket>>) -> Self {
         let cells = (0..=sockets.len()).map(|_| Counter::default()).collect();
-        Self(Arc::new(Cells { cells, sockets }))
+        Self(Arc::new(Cells { cells, sockets, queries: QueryCounters::default() }))
     }
 
     /// Of a thread.
@@ -91,6 +85,12 @@ impl UdpCounters {
     /// Of the replies that waited.
     pub(super) fn late(&self) -> &Counter {
         self.of(self.0.sockets.len())
+    }
+
+    /// What was asked and how it was answered.
+    #[must_use]
+    pub fn queries(&self) -> &QueryCounters {
+        &self.0.queries
     }
 
     /// The sums just now; asks the kernel for its share.
@@ -104,7 +104,7 @@ impl UdpCounters {
             answered: sum(|counter| &counter.answered),
             silent: sum(|counter| &counter.silent),
             forwarded: sum(|counter| &counter.forwarded),
-            truncated: sum(|counter| &counter.truncated),
+            truncated: self.0.queries.truncated(),
             failed: sum(|counter| &counter.failed),
             dropped: self.0.sockets.iter().filter_map(|socket| dropped(socket)).map(u64::from).sum(),
         }

@@ -10,6 +10,11 @@ use super::datagram::{self, UdpSettings};
 /// Waiting connections that the kernel keeps (it takes net.core.somaxconn where that is less); of more it hears
 /// again when the clients try again. A fleet that lost its server comes back at once.
 const BACKLOG: i32 = 4096;
+/// What the kernel holds of a TCP connection, each way, in octets (it doubles them for its own keeping). Left alone it
+/// gives a client that asks and never reads megabytes, which are the server's in its memory limit: a thousand of them had
+/// 760 MB of these sockets. A question fits the one, the largest answer the other.
+const TCP_RECEIVE: usize = 64 << 10;
+const TCP_SEND: usize = 128 << 10;
 /// With port 0 the port that TCP was given may be taken for UDP: another one is tried.
 const PORT_TRIES: usize = 16;
 
@@ -101,6 +106,10 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     // A restart must not wait for the connections of the server before it.
     socket.set_reuse_address(true)?;
+    // Of the listening socket: its connections have them from their first packet on, which says how large a window may
+    // be (RFC 7323, section 2.2).
+    socket.set_recv_buffer_size(TCP_RECEIVE)?;
+    socket.set_send_buffer_size(TCP_SEND)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -122,4 +131,26 @@ pub fn reachable(address: SocketAddr) -> io::Result<Vec<IpAddr>> {
     };
     let all = if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip());
     Ok(all.filter(|ip| same_family(ip) && !link_local(ip)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_takes_no_more_of_the_kernel_than_it_needs() {
+        let listener = tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let sizes = SockRef::from(&accepted);
+        let (receive, send) = (sizes.recv_buffer_size().unwrap(), sizes.send_buffer_size().unwrap());
+        // The kernel's doubled figures.
+        assert!((TCP_RECEIVE..=2 * TCP_RECEIVE).contains(&receive), "{receive}");
+        assert!((TCP_SEND..=2 * TCP_SEND).contains(&send), "{send}");
+    }
 }

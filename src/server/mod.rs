@@ -8,20 +8,20 @@ mod cores;
 mod counters;
 mod datagram;
 mod encrypted;
+mod histogram;
 mod listen;
+mod queries;
 mod responder;
 mod socket;
 #[cfg(test)]
 mod socket_tests;
 mod tcp;
+mod tcp_counters;
 mod udp;
 mod upstream;
 
-pub use admission::{ConnectionCounters, ConnectionCounts};
 pub use counters::{UdpCounters, UdpCounts};
 pub use datagram::UdpSettings;
-#[cfg(any(feature = "https", feature = "quic"))]
-pub use encrypted::Exchange;
 #[cfg(any(feature = "tls", feature = "https"))]
 pub use encrypted::Handshake;
 #[cfg(feature = "https")]
@@ -31,8 +31,11 @@ pub use encrypted::QuicServer;
 #[cfg(feature = "encrypted")]
 pub use encrypted::{CertificateCounts, CertificateError, CertificateFiles, Certificates};
 pub use encrypted::{EncryptedAddress, EncryptedLimits, EncryptedTransport, StreamLimits, TlsVersion};
+pub use histogram::{DURATIONS, Histogram, HistogramCounts};
 pub use listen::{BindError, Listener, bind, bind_datagram, bind_stream, reachable};
-pub use responder::{Pinned, Reply, Responder, Transport};
+pub use queries::{Asked, QueryCell, QueryCounters, QueryCounts, Replies};
+pub use responder::{Pinned, Questions, Reply, Responder, Transport};
 pub use tcp::{TcpLimits, TcpServer};
+pub use tcp_counters::{TcpCounters, TcpCounts};
 pub use udp::UdpServer;
 pub use upstream::{Upstream, UpstreamError, UpstreamLimits};

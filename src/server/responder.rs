@@ -1,5 +1,6 @@
 //! One packet in, one packet out.
 
+use super::queries::Asked;
 use crate::wire::{Name, Query, Response, pad};
 use crate::zone::{Lookup, Outcome, Reader, Scratch, View, answer, look_up};
 
@@ -121,6 +122,18 @@ impl<'r> Pinned<'r> {
         self.look_up(std::iter::once(packet)).respond(0, packet, transport, out)
     }
 
+    /// The same, and what the packet is counted under; nothing where it is silence.
+    pub(super) fn respond_and_tell(
+        &mut self,
+        packet: &[u8],
+        transport: Transport,
+        out: &mut [u8],
+    ) -> (Reply, Option<Asked>) {
+        let mut questions = self.look_up(std::iter::once(packet));
+        let asked = questions.asked(0);
+        (questions.respond(0, packet, transport, out), asked)
+    }
+
     /// Reads the questions of packets, as many as there is room for, and finds their names, all before the first
     /// answer is written: what one lookup waits for in memory arrives while the others are made.
     pub fn look_up<'p>(&mut self, packets: impl Iterator<Item = &'p [u8]>) -> Questions<'_, 'r> {
@@ -169,6 +182,16 @@ enum Question<'q> {
 }
 
 impl Questions<'_, '_> {
+    /// What the packet that was looked up at this place is counted under, before it is answered.
+    #[must_use]
+    pub fn asked(&self, index: usize) -> Option<Asked> {
+        match self.questions.get(index)? {
+            Question::Silent | Question::Asked => None,
+            Question::Refused(code) => Some(Asked::nothing(*code)),
+            Question::Found(lookup) => Some(Asked::question(lookup.zone(), self.queries.get(index)?.rtype)),
+        }
+    }
+
     /// Answers the packet that was looked up at this place, into `out` as [`Pinned::respond`] does.
     pub fn respond(&mut self, index: usize, packet: &[u8], transport: Transport, out: &mut [u8]) -> Reply {
         let (Some(query), Some(question)) = (self.queries.get(index), self.questions.get_mut(index)) else {

@@ -15,8 +15,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::Upstream;
-use super::admission::{Admission, ConnectionCounters, Guard, accept};
+use super::admission::{Admission, Guard, accept};
+use super::queries::QueryCell;
 use super::responder::{Reply, Responder, Transport};
+use super::tcp_counters::TcpCounters;
 use super::upstream::Chase;
 use crate::zone::Reader;
 
@@ -49,17 +51,17 @@ const MOST_INPUT: usize = PREFIX + u16::MAX as usize + READ;
 pub struct TcpServer {
     shared: Arc<Shared>,
     admission: Arc<Admission>,
-    counters: Arc<ConnectionCounters>,
-    #[cfg(feature = "tls")]
-    tls_counters: Arc<ConnectionCounters>,
     stop_tx: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
 
+/// What the connections of one transport share.
 struct Shared {
     reader: Reader,
     upstream: Option<Arc<Upstream>>,
     limits: TcpLimits,
+    transport: Transport,
+    counters: TcpCounters,
     /// As many as were in use at one time, which is one a worker of the runtime.
     desks: Mutex<Vec<Desk>>,
 }
@@ -71,9 +73,21 @@ struct Desk {
     input: Box<[u8]>,
     reply: Box<[u8]>,
     output: Vec<u8>,
+    /// Its own: who is at the desk is the one writer.
+    cell: Arc<QueryCell>,
 }
 
 impl Shared {
+    fn new(
+        reader: Reader,
+        upstream: Option<Arc<Upstream>>,
+        limits: TcpLimits,
+        transport: Transport,
+    ) -> Arc<Self> {
+        let counters = TcpCounters::new(limits.connections);
+        Arc::new(Self { reader, upstream, limits, transport, counters, desks: Mutex::default() })
+    }
+
     /// Works at a desk, without waiting for anything. One that panics there leaves none behind.
     fn at_desk<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
         let desks = || self.desks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,6 +97,7 @@ impl Shared {
             input: vec![0; READ].into(),
             reply: vec![0; usize::from(u16::MAX)].into(),
             output: Vec::new(),
+            cell: self.counters.queries().cell(),
         });
         let done = work(&mut desk);
         desk.output.clear();
@@ -102,22 +117,19 @@ impl TcpServer {
         upstream: Option<Arc<Upstream>>,
         limits: TcpLimits,
     ) -> io::Result<Self> {
-        let shared = Shared { reader: reader.clone(), upstream, limits, desks: Mutex::default() };
         let mut server = Self {
-            shared: Arc::new(shared),
+            shared: Shared::new(reader.clone(), upstream, limits, Transport::Tcp),
             admission: Admission::new(limits.connections, limits.per_client),
-            counters: Arc::default(),
-            #[cfg(feature = "tls")]
-            tls_counters: Arc::default(),
             stop_tx: watch::Sender::new(false),
             tasks: JoinSet::new(),
         };
-        let counters = Arc::clone(&server.counters);
-        server.accept(listeners, &Beginning::Plain, &counters)?;
+        let shared = Arc::clone(&server.shared);
+        server.accept(listeners, &Beginning::Plain, &shared)?;
         Ok(server)
     }
 
-    /// Answers over TLS too, under the same limits: one client's connections are counted together.
+    /// Answers over TLS too, under the same limits: one client's connections are counted together. What is counted of
+    /// those over TLS is given back.
     ///
     /// # Errors
     /// When a listener cannot be given to the runtime.
@@ -126,21 +138,23 @@ impl TcpServer {
         &mut self,
         listeners: Vec<std::net::TcpListener>,
         handshake: super::encrypted::Handshake,
-    ) -> io::Result<()> {
-        let counters = Arc::clone(&self.tls_counters);
-        self.accept(listeners, &Beginning::Handshake(handshake), &counters)
+    ) -> io::Result<TcpCounters> {
+        let Shared { reader, upstream, limits, .. } = &*self.shared;
+        let shared = Shared::new(reader.clone(), upstream.clone(), *limits, Transport::Tls);
+        self.accept(listeners, &Beginning::Handshake(handshake), &shared)?;
+        Ok(shared.counters.clone())
     }
 
     fn accept(
         &mut self,
         listeners: Vec<std::net::TcpListener>,
         beginning: &Beginning,
-        counters: &Arc<ConnectionCounters>,
+        shared: &Arc<Shared>,
     ) -> io::Result<()> {
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
-            let (beginning, shared) = (beginning.clone(), Arc::clone(&self.shared));
-            let (admission, counters) = (Arc::clone(&self.admission), Arc::clone(counters));
+            let (beginning, shared) = (beginning.clone(), Arc::clone(shared));
+            let (admission, counters) = (Arc::clone(&self.admission), shared.counters.clone());
             let serve = move |stream, guard, stop_rx| {
                 connection(stream, beginning.clone(), Arc::clone(&shared), guard, stop_rx)
             };
@@ -149,17 +163,10 @@ impl TcpServer {
         Ok(())
     }
 
-    /// What is counted of plain connections.
+    /// What is counted of plain connections, for as long as somebody wants to know.
     #[must_use]
-    pub fn counters(&self) -> Arc<ConnectionCounters> {
-        Arc::clone(&self.counters)
-    }
-
-    /// What is counted of connections over TLS.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn tls_counters(&self) -> Arc<ConnectionCounters> {
-        Arc::clone(&self.tls_counters)
+    pub fn counters(&self) -> TcpCounters {
+        self.shared.counters.clone()
     }
 
     /// Stops accepting, lets each connection write what it has, and ends.
@@ -190,7 +197,7 @@ async fn connection(
 ) {
     match beginning {
         Beginning::Plain => {
-            let _ = serve(stream, Transport::Tcp, &shared, &guard, stop_rx).await;
+            let _ = serve(stream, &shared, &guard, stop_rx).await;
         }
         // A piece of memory of its own: plain connections, of which there may be ten thousand, stay as small as they are.
         #[cfg(feature = "tls")]
@@ -210,7 +217,7 @@ async fn over_tls(
     stop_rx: watch::Receiver<bool>,
 ) {
     let Some(stream) = handshake.perform(stream, &guard, stop_rx.clone()).await else { return };
-    if let Some(mut stream) = serve(stream, Transport::Tls, &shared, &guard, stop_rx).await {
+    if let Some(mut stream) = serve(stream, &shared, &guard, stop_rx).await {
         // close_notify (RFC 8446, section 6.1). A client that does not take it is not waited for long.
         let _ = timeout(DRAIN, stream.shutdown()).await;
     }
@@ -219,14 +226,12 @@ async fn over_tls(
 /// Answers until the end; the stream, where it can still be written to.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    transport: Transport,
     shared: &Arc<Shared>,
     guard: &Guard,
     mut stop_rx: watch::Receiver<bool>,
 ) -> Option<S> {
     let (input, output) = (Vec::new(), Vec::new());
-    let mut connection =
-        Connection { stream, transport, input, output, unflushed: false, waiting: None, shared, guard };
+    let mut connection = Connection { stream, input, output, unflushed: false, waiting: None, shared, guard };
     match connection.serve(&mut stop_rx).await {
         Ok(()) => Some(connection.stream),
         Err(error) => {
@@ -239,7 +244,6 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 /// Small while it is idle: no buffer has room then, and nothing is allocated beside it.
 struct Connection<'s, S> {
     stream: S,
-    transport: Transport,
     /// What was read and is not answered: less than one message between reads.
     input: Vec<u8>,
     /// What the client was not ready to take.
@@ -353,20 +357,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Answers the whole messages of what is unanswered and of the octets that were read just now, and writes what the
     /// client takes at once: one write for all. What is left over stays with the connection.
     fn answer_read(&mut self, cx: &mut Context<'_>, desk: &mut Desk, fresh: usize) -> io::Result<Turn> {
-        let Desk { responder, input, reply, output } = desk;
+        let began = std::time::Instant::now();
+        let Desk { responder, input, reply, output, cell } = desk;
         let fresh = &input[..fresh];
+        let (used, replies);
         if self.input.is_empty() {
-            let used = self.answer(fresh, responder, reply, output);
+            (used, replies) = self.answer(fresh, responder, reply, output, cell);
             keep(&mut self.input, &fresh[used..]);
         } else {
             keep(&mut self.input, fresh);
             let mut input = std::mem::take(&mut self.input);
-            let used = self.answer(&input, responder, reply, output);
+            (used, replies) = self.answer(&input, responder, reply, output, cell);
             if used < input.len() {
                 input.drain(..used);
                 self.input = input;
             }
         }
+        let written = self.write(cx, output);
+        cell.took(began, replies);
+        let written = written?;
+        self.output.extend_from_slice(&output[written..]);
+        Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
+    }
+
+    /// Writes as much as the client takes at once.
+    fn write(&mut self, cx: &mut Context<'_>, output: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < output.len() {
             match Pin::new(&mut self.stream).poll_write(cx, &output[written..])? {
@@ -381,46 +396,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 Poll::Pending => true,
             };
         }
-        self.output.extend_from_slice(&output[written..]);
-        Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
+        Ok(written)
     }
 
-    /// Answers whole messages, as long as replies may wait; gives how many octets they were.
+    /// Answers whole messages, as long as replies may wait; gives how many octets they were, and how many replies are
+    /// made.
     fn answer(
         &mut self,
         input: &[u8],
         responder: &mut Responder,
         reply: &mut [u8],
         output: &mut Vec<u8>,
-    ) -> usize {
-        let mut at = 0;
+        cell: &QueryCell,
+    ) -> (usize, u64) {
+        let (mut at, mut replies, transport) = (0, 0, self.shared.transport);
         while self.in_waiting() < self.shared.limits.pipelined && output.len() < MOST_OUTPUT {
             let Some(&[high, low]) = input[at..].first_chunk::<PREFIX>() else { break };
             let length = usize::from(u16::from_be_bytes([high, low]));
             let Some(packet) = input.get(at + PREFIX..at + PREFIX + length) else { break };
             at += PREFIX + length;
-            match responder.respond(packet, self.transport, reply) {
-                Reply::Send(length) => {
-                    let length = self.transport.pad(reply, length);
-                    push(output, &reply[..length]);
-                }
-                Reply::Silence => {}
-                Reply::Chase { length, target, rtype, limit } => {
-                    let Some(upstream) = &self.shared.upstream else {
-                        let length = self.transport.pad(reply, length);
-                        push(output, &reply[..length]);
-                        continue;
-                    };
+            let (answer, asked) = responder.pin().respond_and_tell(packet, transport, reply);
+            let Some(asked) = asked else { continue };
+            match (answer, &self.shared.upstream) {
+                (Reply::Silence, _) => {}
+                (Reply::Chase { length, target, rtype, limit }, Some(upstream)) => {
                     let (packet, partial) = (packet.into(), reply[..length].into());
                     let chase = Chase { packet, partial, target, rtype, limit };
-                    let upstream = Arc::clone(upstream);
+                    let (upstream, began) = (Arc::clone(upstream), std::time::Instant::now());
+                    let counters = self.shared.counters.clone();
                     let waiting = self.waiting.get_or_insert_with(JoinSet::new);
-                    let transport = self.transport;
-                    waiting.spawn(async move { transport.padded(upstream.complete(&chase).await) });
+                    waiting.spawn(async move {
+                        let reply = transport.padded(upstream.complete(&chase).await);
+                        counters.queries().late().count_late(asked, chase.packet.len(), &reply, began);
+                        reply
+                    });
+                }
+                (Reply::Send(length) | Reply::Chase { length, .. }, _) => {
+                    let length = transport.pad(reply, length);
+                    push(output, &reply[..length]);
+                    cell.count(asked, packet.len(), reply, length);
+                    replies += 1;
                 }
             }
         }
-        at
+        (at, replies)
     }
 
     /// Questions that wait for the upstream.

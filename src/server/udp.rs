@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
-use super::counters::{UdpCounters, UdpCounts, is_truncated};
+use super::counters::{UdpCounters, UdpCounts};
 use super::datagram::UdpSettings;
+use super::queries::{Asked, QueryCell};
 use super::responder::{Reply, Responder, Transport};
 use super::socket::{Batch, Calls, Envelope};
 use super::upstream::Chase;
@@ -36,6 +37,8 @@ pub(super) struct Parked {
     socket: Arc<UdpSocket>,
     envelope: Envelope,
     chase: Chase,
+    asked: Asked,
+    began: Instant,
 }
 
 impl UdpServer {
@@ -74,6 +77,7 @@ impl UdpServer {
                 core: (!cores.is_empty()).then(|| cores[index % cores.len()]),
                 index,
                 counters: counters.clone(),
+                cell: counters.queries().cell(),
                 responder: Responder::reserved(reader.clone(), settings.batch),
                 reader: reader.clone(),
                 parked_tx: parked_tx.clone(),
@@ -113,6 +117,7 @@ struct Worker {
     core: Option<usize>,
     index: usize,
     counters: UdpCounters,
+    cell: Arc<QueryCell>,
     responder: Responder,
     reader: Reader,
     parked_tx: Option<mpsc::Sender<Box<Parked>>>,
@@ -143,15 +148,23 @@ impl Worker {
             match batch.receive(&self.socket) {
                 Ok(()) => {
                     failures = 0;
+                    let (began, cell) = (Instant::now(), &*self.cell);
                     let mut pinned = self.responder.pin();
                     let (socket, parked_tx) = (&self.socket, self.parked_tx.as_ref());
                     let mut counts = UdpCounts::default();
                     let mut questions = pinned.look_up(batch.packets());
                     batch.respond(|index, packet, out, envelope| {
+                        let Some(asked) = questions.asked(index) else { return 0 };
                         let reply = questions.respond(index, packet, Transport::Udp, out);
-                        let (length, forwarded) = finish(reply, packet, out, envelope, socket, parked_tx);
+                        let park = |chase| {
+                            let (socket, envelope) = (Arc::clone(socket), *envelope);
+                            Box::new(Parked { socket, envelope, chase, asked, began })
+                        };
+                        let (length, forwarded) = finish(reply, packet, out, parked_tx, park);
                         counts.forwarded += u64::from(forwarded);
-                        counts.truncated += u64::from(length > 0 && is_truncated(out));
+                        if length > 0 {
+                            cell.count(asked, packet.len(), out, length);
+                        }
                         length
                     });
                     let sent = batch.send(&self.socket);
@@ -159,6 +172,7 @@ impl Worker {
                     (counts.answered, counts.failed) = (sent.sent as u64, sent.failed as u64);
                     counts.silent = counts.received - counts.forwarded - counts.answered - counts.failed;
                     counter.add(&counts);
+                    cell.took(began, counts.answered + counts.failed);
                     if sent.failed > 0 {
                         debug!(failed = sent.failed, "replies could not be sent");
                     }
@@ -200,18 +214,16 @@ fn finish(
     reply: Reply,
     packet: &[u8],
     out: &mut [u8],
-    envelope: &Envelope,
-    socket: &Arc<UdpSocket>,
     parked_tx: Option<&mpsc::Sender<Box<Parked>>>,
+    park: impl FnOnce(Chase) -> Box<Parked>,
 ) -> (usize, bool) {
     match reply {
         Reply::Send(length) => (length, false),
         Reply::Silence => (0, false),
         Reply::Chase { length, target, rtype, limit } => {
             let chase = Chase { packet: packet.into(), partial: out[..length].into(), target, rtype, limit };
-            let parked = Box::new(Parked { socket: Arc::clone(socket), envelope: *envelope, chase });
             // Without room the client asks again; by then there may be some.
-            match parked_tx.map(|tx| tx.try_send(parked)) {
+            match parked_tx.map(|tx| tx.try_send(park(chase))) {
                 Some(Ok(())) => (0, true),
                 Some(Err(
                     mpsc::error::TrySendError::Full(parked) | mpsc::error::TrySendError::Closed(parked),
@@ -235,7 +247,13 @@ async fn finish_parked(
         waiting.spawn(async move {
             let mut reply = upstream.complete(&parked.chase).await;
             let sent = parked.envelope.send(&parked.socket, &mut reply);
-            counters.late().add_late(sent.is_ok(), is_truncated(&reply));
+            counters.late().add_late(sent.is_ok());
+            counters.queries().late().count_late(
+                parked.asked,
+                parked.chase.packet.len(),
+                &reply,
+                parked.began,
+            );
             if let Err(error) = sent {
                 debug!(%error, "a reply could not be sent");
             }

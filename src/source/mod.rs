@@ -1,4 +1,5 @@
-//! Where the cluster comes from: an API server, or manifests. The objects' border ([`raw`]) is the same for both.
+//! Where the cluster comes from: an API server, manifests, or what was kept of the API server's in a snapshot. The
+//! objects' border ([`raw`]) is the same for the first two.
 //!
 //! Imports `model` and `cluster` only.
 
@@ -6,5 +7,6 @@ pub mod kubernetes;
 pub mod manifests;
 mod problem;
 pub mod raw;
+pub mod snapshot;
 
 pub use problem::{Problem, Severity, chain};

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer};
 
@@ -342,8 +343,18 @@ pub struct RawConditions {
 
 /// The label that ties a slice to its service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The annotation that says when what a slice tells of happened to a pod or Service, as the endpoints' controllers saw it.
+pub const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 impl RawSlice {
+    /// When what it tells of happened. None where nobody says so (a slice that was written by hand), or not as a time of
+    /// RFC 3339: only a measurement depends on it.
+    #[must_use]
+    pub fn triggered(&self) -> Option<SystemTime> {
+        let text = self.metadata.annotations.get(TRIGGER_TIME)?;
+        text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+    }
+
     /// Makes it slim, which takes its endpoints; None for slices that are no service's or hold no addresses (FQDN).
     ///
     /// # Errors

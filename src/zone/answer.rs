@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::entry::Entry;
-use super::lookup::{Begun, Found, Key, Node, Place, begin, find, names, with_pointers};
+use super::lookup::{Begun, Found, Key, Node, Place, ZoneKind, begin, find, names, with_pointers};
 use super::order::{NO_HOST, Sequence, SetScratch};
 use super::ports::SrvSet;
 use super::reverse::ttl;
@@ -13,6 +13,7 @@ use crate::wire::{Full, Name, ParsedName, Query, RecordSet, Response, SrvTarget,
 
 /// Where the question's name stands in a reply.
 const QUESTION: usize = 12;
+const TOO_OLD: &str = "what is known of the cluster is older than stale.max_age";
 /// An alias of an alias … : more links than this are not followed (names.md).
 const MAX_LINKS: usize = 8;
 
@@ -60,6 +61,12 @@ impl Lookup<'_> {
     pub fn complete(self, query: &Query) -> Self {
         Self(Begun::Found(self.0.complete(&query.name)))
     }
+
+    /// Which zone the question is about, once it is completed.
+    #[must_use]
+    pub fn zone(&self) -> ZoneKind {
+        self.0.zone()
+    }
 }
 
 /// Answers a query of opcode QUERY and one question, from what was found for it in the same view.
@@ -85,6 +92,9 @@ pub fn answer(
     }
     if !view.synchronised {
         return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, "the cluster is not known yet")));
+    }
+    if view.expired {
+        return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, TOO_OLD)));
     }
     if let Found::Unknown(why) = found {
         return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, why)));
@@ -167,7 +177,7 @@ impl<'w> Writer<'w, '_, '_> {
                 return done;
             }
             visited[link] = identity;
-            let ttl = u32::from(entry.ttl.positive);
+            let ttl = u32::from(self.ttl(entry.ttl.positive));
             match self.response.answer(self.owner, rtype::CNAME, ttl, &[alias.as_wire()]) {
                 Ok(data) => self.owner = data,
                 Err(Full) => {
@@ -186,6 +196,11 @@ impl<'w> Writer<'w, '_, '_> {
             }
         }
         done
+    }
+
+    /// A time to live as it is said just now.
+    fn ttl(&self, seconds: u16) -> u16 {
+        seconds.min(self.view.ttl_cap)
     }
 
     /// Writes what a name has of a type.
@@ -245,7 +260,7 @@ impl<'w> Writer<'w, '_, '_> {
     }
 
     fn set<const N: usize>(&mut self, entry: &Entry, rtype: u16, records: &[[u8; N]]) -> Written {
-        let set = RecordSet::new((&[], self.owner), rtype, entry.ttl.positive);
+        let set = RecordSet::new((&[], self.owner), rtype, self.ttl(entry.ttl.positive));
         match self.sequence(entry, rtype, records.len()) {
             Sequence::From(start) => {
                 let (last, first) = records.split_at_checked(start).unwrap_or((records, &[]));
@@ -272,7 +287,7 @@ impl<'w> Writer<'w, '_, '_> {
         if count == 0 {
             return Ok(false);
         }
-        let ttl = u32::from(service.entry.ttl.positive);
+        let ttl = u32::from(self.ttl(service.entry.ttl.positive));
         let weight = weight(count);
         let sequence = self.sequence(service.entry, rtype::SRV, count);
         self.sets.targets.clear();
@@ -292,7 +307,7 @@ impl<'w> Writer<'w, '_, '_> {
         host: usize,
         numbers: impl Iterator<Item = u16> + Clone,
     ) -> Written {
-        let ttl = u32::from(service.entry.ttl.positive);
+        let ttl = u32::from(self.ttl(service.entry.ttl.positive));
         let weight = weight(numbers.clone().count());
         let target = service.target(Some(host), &self.view.prepared);
         self.sets.targets.clear();
@@ -321,7 +336,7 @@ impl<'w> Writer<'w, '_, '_> {
             let place = place as usize;
             // A target too far back to be pointed to: its label, and the service's name in the question.
             let owner = if Response::can_point_to(place) { (&[][..], place) } else { (label, service.place) };
-            let ttl = entry.ttl.positive;
+            let ttl = entry.ttl.positive.min(self.view.ttl_cap);
             let (a_set, aaaa_set) =
                 (RecordSet::new(owner, rtype::A, ttl), RecordSet::new(owner, rtype::AAAA, ttl));
             let written = self.response.glue_of(&a_set, a);
@@ -334,7 +349,7 @@ impl<'w> Writer<'w, '_, '_> {
     fn pointer(&mut self, address: IpAddr) -> Written {
         let (response, owner, view) = (&mut *self.response, self.owner, self.view);
         with_pointers(view, address, |pointers| {
-            let (ttl, before) = (u32::from(ttl(pointers)), response.answers());
+            let (ttl, before) = (u32::from(ttl(pointers).min(view.ttl_cap)), response.answers());
             names(view, address, pointers, |label, key| {
                 let name = [label, key, &*view.prepared.svc_zone];
                 response.answer(owner, rtype::PTR, ttl, &name).map(drop)
@@ -345,7 +360,7 @@ impl<'w> Writer<'w, '_, '_> {
     }
 
     fn address(&mut self, address: IpAddr, qtype: u16) -> Written {
-        let ttl = self.view.prepared.settings.ttl.positive;
+        let ttl = self.ttl(self.view.prepared.settings.ttl.positive);
         match address {
             IpAddr::V4(v4) => self.configured(&[v4], &[], ttl, qtype),
             IpAddr::V6(v6) => self.configured(&[], &[v6], ttl, qtype),
@@ -372,18 +387,18 @@ impl<'w> Writer<'w, '_, '_> {
         if !wants(qtype, rtype::TXT) {
             return Ok(false);
         }
-        let ttl = u32::from(self.view.prepared.settings.ttl.positive);
+        let ttl = u32::from(self.ttl(self.view.prepared.settings.ttl.positive));
         self.response.answer(self.owner, rtype::TXT, ttl, &[b"\x051.1.0"]).map(|_| true)
     }
 
     fn nameserver(&mut self, index: usize, qtype: u16) -> Written {
         let server = &self.view.prepared.nameservers[index];
-        self.configured(&server.v4, &server.v6, self.view.prepared.settings.ttl.positive, qtype)
+        self.configured(&server.v4, &server.v6, self.ttl(self.view.prepared.settings.ttl.positive), qtype)
     }
 
     fn apex(&mut self, qtype: u16) -> Written {
         let prepared = &self.view.prepared;
-        let ttl = prepared.settings.ttl.positive;
+        let ttl = self.ttl(prepared.settings.ttl.positive);
         match qtype {
             rtype::SOA | rtype::ANY => {
                 let serial = self.view.serial.to_be_bytes();
@@ -422,7 +437,7 @@ impl<'w> Writer<'w, '_, '_> {
         let serial = self.view.serial.to_be_bytes();
         let data: [&[u8]; 3] = [&prepared.soa_names, &serial, &prepared.soa_times];
         let apex = self.owner + name.start(place.apex);
-        if self.response.authority(apex, rtype::SOA, u32::from(place.negative), &data).is_err() {
+        if self.response.authority(apex, rtype::SOA, u32::from(self.ttl(place.negative)), &data).is_err() {
             self.response.truncated();
         }
     }

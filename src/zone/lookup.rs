@@ -27,12 +27,24 @@ const FOREIGN: &str = "not within the zones served here";
 const NO_PODS: &str = "the pods of the cluster are not known yet";
 const LEFT_OUT: &str = "this server is configured not to serve the namespace";
 
+/// Which zone a question is about, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZoneKind {
+    /// The cluster domain.
+    Cluster,
+    /// The names of addresses, whichever prefix they are of.
+    Reverse,
+    /// None that is served here.
+    Outside,
+}
+
 /// Where the zone of a name begins, and for how long its absence, or that of a type, may be remembered.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     /// The label of the question at which the zone's name starts.
     pub(crate) apex: usize,
     pub(crate) negative: u16,
+    pub(crate) is_reverse: bool,
 }
 
 /// What exists at a name.
@@ -87,6 +99,18 @@ pub(crate) fn begin<'v>(view: &'v View<'_>, name: &ParsedName) -> Begun<'v> {
 }
 
 impl<'v> Begun<'v> {
+    /// Which zone it is about.
+    pub(crate) fn zone(&self) -> ZoneKind {
+        match self {
+            Self::Found(Found::Here(_, place) | Found::Missing(place)) if place.is_reverse => {
+                ZoneKind::Reverse
+            }
+            Self::Found(Found::Outside(_)) => ZoneKind::Outside,
+            // Only names of pods are ever unknown.
+            Self::Service(..) | Self::Found(_) => ZoneKind::Cluster,
+        }
+    }
+
     /// Finds the rest of the name.
     pub(crate) fn complete(self, name: &ParsedName) -> Found<'v> {
         match self {
@@ -98,7 +122,7 @@ impl<'v> Begun<'v> {
 }
 
 fn in_cluster_zone<'v>(view: &'v View<'_>, name: &ParsedName, apex: usize) -> Begun<'v> {
-    let place = Place { apex, negative: view.prepared.settings.ttl.negative };
+    let place = Place { apex, negative: view.prepared.settings.ttl.negative, is_reverse: false };
     let Some(below) = apex.checked_sub(1) else {
         return Begun::Found(Found::Here(Node::Apex, place));
     };
@@ -261,11 +285,11 @@ fn in_reverse_tree<'v>(view: &'v View<'_>, name: &ParsedName, reverse: &ReverseN
     if let Some(address) = reverse.address().filter(known) {
         // An address outside the prefixes is a zone of its own.
         let apex = apex_labels.map_or(0, |depth| name.label_count() - 2 - depth);
-        return Found::Here(Node::Pointer(address), Place { apex, negative });
+        return Found::Here(Node::Pointer(address), Place { apex, negative, is_reverse: true });
     }
     let Some(depth) = apex_labels else { return Found::Outside(FOREIGN) };
     let apex = name.label_count() - 2 - depth;
-    let place = Place { apex, negative };
+    let place = Place { apex, negative, is_reverse: true };
     if apex == 0 {
         return Found::Here(Node::Apex, place);
     }

@@ -16,11 +16,12 @@ mod settings;
 mod store;
 
 pub use answer::{Lookup, Outcome, Scratch, answer, look_up};
+pub use lookup::ZoneKind;
 pub use master::{MasterFile, Part};
 
 pub use publisher::{Change, Publisher, zone};
-pub use settings::{Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
-pub use store::{Reader, View};
+pub use settings::{Freshness, Nameserver, Order, PodNames, PtrNames, Settings, Ttl};
+pub use store::{Reader, View, ZoneSize};
 
 // Of `Settings` and `Nameserver`.
 pub use crate::wire::Name;

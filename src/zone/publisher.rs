@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -13,8 +13,8 @@ use papaya::HashMap;
 use super::entry::{Entry, Key};
 use super::ports::Ports;
 use super::reverse::{Pointer, Prefix, Rank};
-use super::settings::{Prepared, Settings};
-use super::store::{NamespaceState, PodKey, Reader, Shared, Stored};
+use super::settings::{Freshness, Prepared, Settings};
+use super::store::{NamespaceState, PodKey, Reader, Shared, Size, Stored};
 use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
 
 /// Something to publish.
@@ -41,6 +41,9 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
         serial: AtomicU32::new(0),
         synchronised: AtomicBool::new(false),
         pods_known: AtomicBool::new(false),
+        ttl_cap: AtomicU16::new(u16::MAX),
+        expired: AtomicBool::new(false),
+        size: Size::default(),
     });
     let ports = SharedPorts::default();
     let publisher = Publisher { shared: Arc::clone(&shared), ports, differing: BTreeMap::new(), held: 0 };
@@ -85,6 +88,17 @@ impl Publisher {
     /// Says whether every pod is known: while they are not, verified names of pods are SERVFAIL.
     pub fn set_pods_known(&mut self, known: bool) {
         self.shared.pods_known.store(known, Ordering::Release);
+    }
+
+    /// Says how far what is published may be believed. No record is made again for it: each answer goes by it.
+    pub fn set_freshness(&mut self, freshness: Freshness) {
+        let (cap, expired) = match freshness {
+            Freshness::Fresh => (u16::MAX, false),
+            Freshness::Stale { ttl_cap } => (ttl_cap, false),
+            Freshness::Expired => (u16::MAX, true),
+        };
+        self.shared.ttl_cap.store(cap, Ordering::Relaxed);
+        self.shared.expired.store(expired, Ordering::Relaxed);
     }
 
     /// Replaces the settings. Times to live are encoded: the caller publishes every service again.
@@ -167,6 +181,7 @@ impl Publisher {
         if is && !was {
             self.namespace(&key.namespace, |s| NamespaceState { services: s.services + 1, ..s });
         }
+        shared.size.count(old, entry.as_ref());
         // An address's names stand before the service says them and go after it has ceased to: an address that has a
         // name before and after a publish has one throughout. What nobody is answered yet is held back, for speed.
         let (gone, more) = differing(before, after);
@@ -404,6 +419,23 @@ mod tests {
         assert_eq!(reader.serial(), first);
         publisher.publish([mk_change("a", &[("a-0", "10.0.0.2")])]);
         assert!(reader.serial() > first);
+    }
+
+    #[test]
+    fn services_and_names_are_counted_as_they_come_and_go() {
+        let (mut publisher, reader) = mk_zone();
+        let size = |services, names| crate::zone::ZoneSize { services, names };
+        publisher.publish([mk_change("a", &[("a-0", "10.0.0.1"), ("a-1", "10.0.0.2")]), mk_change("b", &[])]);
+        assert_eq!(reader.size(), size(2, 4));
+        publisher.publish([mk_change("a", &[("a-0", "10.0.0.1")])]);
+        assert_eq!(reader.size(), size(2, 3));
+        // Expected, and not there: nobody finds it.
+        let Change::Service(key, records) = mk_change("a", &[]) else { unreachable!() };
+        let absent = records.map(|records| Box::new(ServiceRecords { shape: Shape::Absent, ..*records }));
+        publisher.publish([Change::Service(key, absent)]);
+        assert_eq!(reader.size(), size(1, 1));
+        publisher.publish([mk_removal("a"), mk_removal("b"), mk_removal("never")]);
+        assert_eq!(reader.size(), size(0, 0));
     }
 
     #[test]

@@ -53,6 +53,22 @@ pub enum PtrNames {
     Governing,
 }
 
+/// How far the records may be believed: they are the last known ones, where their source is away (RFC 8767 does the
+/// like for caches).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Freshness {
+    /// They are what the source says.
+    #[default]
+    Fresh,
+    /// They were: no answer may be remembered for longer than these seconds, whether it says something or denies it.
+    Stale {
+        /// 0 to 3600; where the records' own times are shorter they stay.
+        ttl_cap: u16,
+    },
+    /// They are too old to be said: SERVFAIL, so that whoever asks tries another server.
+    Expired,
+}
+
 /// A name server of the zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]

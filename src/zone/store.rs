@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
@@ -13,6 +13,8 @@ use papaya::{HashMap, HashSet, HashSetRef, LocalGuard};
 use super::entry::Entry;
 use super::reverse::{Block, Prefix, any_below};
 use super::settings::Prepared;
+use crate::records::Shape;
+use crate::wire::Name;
 
 /// An entry as the map holds it: found by the key that it begins with, for a key beside it would be one more place to
 /// look at. An insert replaces the whole of an entry with the same key.
@@ -94,6 +96,43 @@ pub(crate) struct Shared {
     pub(crate) synchronised: AtomicBool,
     /// Whether every pod was published once.
     pub(crate) pods_known: AtomicBool,
+    /// The longest time to live that is said just now; [`u16::MAX`] is as long as the records have.
+    pub(crate) ttl_cap: AtomicU16,
+    /// What is published is too old to be said.
+    pub(crate) expired: AtomicBool,
+    pub(crate) size: Size,
+}
+
+/// How much is served; the publisher alone writes.
+#[derive(Default)]
+pub(crate) struct Size {
+    services: AtomicUsize,
+    names: AtomicUsize,
+}
+
+impl Size {
+    /// Counts an entry in the place of another.
+    pub(crate) fn count(&self, old: Option<&Entry>, new: Option<&Entry>) {
+        let named =
+            |entry: Option<&Entry>| entry.filter(|entry| entry.shape != Shape::Absent).map(Entry::host_count);
+        if let Some(hosts) = named(new) {
+            self.services.fetch_add(1, Ordering::Relaxed);
+            self.names.fetch_add(1 + hosts, Ordering::Relaxed);
+        }
+        if let Some(hosts) = named(old) {
+            self.services.fetch_sub(1, Ordering::Relaxed);
+            self.names.fetch_sub(1 + hosts, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How much a zone holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ZoneSize {
+    /// Services that have a name.
+    pub services: usize,
+    /// Their names and those of their endpoints, without ports and addresses.
+    pub names: usize,
 }
 
 /// Reads the zone; as many as there are threads that answer.
@@ -116,6 +155,8 @@ impl Reader {
         let (synchronised, serial) = (self.is_synchronised(), self.serial());
         View {
             synchronised,
+            expired: self.is_expired(),
+            ttl_cap: self.shared.ttl_cap.load(Ordering::Relaxed),
             serial,
             services: self.shared.services.pin(),
             prepared: self.shared.prepared.load(),
@@ -129,16 +170,37 @@ impl Reader {
         self.shared.serial.load(Ordering::Acquire)
     }
 
+    /// The configured name of the zone just now.
+    #[must_use]
+    pub fn zone(&self) -> Name {
+        self.shared.prepared.load().settings.zone.clone()
+    }
+
+    /// How much there is just now.
+    #[must_use]
+    pub fn size(&self) -> ZoneSize {
+        let Size { services, names } = &self.shared.size;
+        ZoneSize { services: services.load(Ordering::Relaxed), names: names.load(Ordering::Relaxed) }
+    }
+
     /// Whether a complete cluster was published once.
     #[must_use]
     pub fn is_synchronised(&self) -> bool {
         self.shared.synchronised.load(Ordering::Acquire)
+    }
+
+    /// Whether what was published is too old to be said; see [`super::Freshness::Expired`].
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.shared.expired.load(Ordering::Relaxed)
     }
 }
 
 /// The zone, pinned.
 pub struct View<'z> {
     pub(crate) synchronised: bool,
+    pub(crate) expired: bool,
+    pub(crate) ttl_cap: u16,
     pub(crate) serial: u32,
     services: HashSetRef<'z, Stored, RandomState, LocalGuard<'z>>,
     pub(crate) prepared: arc_swap::Guard<Arc<Prepared>>,

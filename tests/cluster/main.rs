@@ -11,6 +11,7 @@
 mod corefiles;
 mod deploy;
 mod faults;
+mod measured;
 mod scenarios;
 mod sides;
 mod support;

@@ -13,8 +13,8 @@ target=${CARGO_TARGET_DIR:-$root/target}
 
 ((EUID == 0)) || { echo "run.sh makes network namespaces, which only root may" >&2; exit 1; }
 declare -A package=(
-  [busybox]=busybox [dig]=bind9-dnsutils [getent]=libc-bin [go]=golang-go [ip]=iproute2 [node]=nodejs
-  [openssl]=openssl [setpriv]=util-linux
+  [busybox]=busybox [dig]=bind9-dnsutils [faketime]=faketime [getent]=libc-bin [go]=golang-go [ip]=iproute2 [node]=nodejs
+  [mount]=mount [openssl]=openssl [setpriv]=util-linux
 )
 missing=()
 for program in "${!package[@]}"; do

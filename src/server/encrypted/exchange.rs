@@ -1,15 +1,20 @@
 //! One question, one reply, as octets: what HTTPS and QUIC have in common once their own words are read.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use crate::server::queries::{Asked, QueryCell};
 use crate::server::responder::{Reply, Responder, Transport};
+use crate::server::tcp_counters::TcpCounters;
 use crate::server::upstream::{Chase, Upstream};
 use crate::zone::Reader;
 
 /// Answers questions of any task.
-pub struct Exchange {
+pub(super) struct Exchange {
     reader: Reader,
     upstream: Option<Arc<Upstream>>,
+    transport: Transport,
+    counters: TcpCounters,
     /// As many as were in use at one time, which is one a worker of the runtime.
     desks: Mutex<Vec<Desk>>,
 }
@@ -17,41 +22,62 @@ pub struct Exchange {
 struct Desk {
     responder: Box<Responder>,
     reply: Box<[u8]>,
+    /// Its own: who is at the desk is the one writer.
+    cell: Arc<QueryCell>,
 }
 
 impl Exchange {
-    /// Answers from a zone, and for aliases out of it from the upstream.
-    #[must_use]
-    pub fn new(reader: &Reader, upstream: Option<Arc<Upstream>>) -> Arc<Self> {
-        Arc::new(Self { reader: reader.clone(), upstream, desks: Mutex::default() })
+    /// Answers from a zone, and for aliases out of it from the upstream, as a transport does.
+    pub(super) fn new(
+        reader: &Reader,
+        upstream: Option<Arc<Upstream>>,
+        transport: Transport,
+        counters: TcpCounters,
+    ) -> Self {
+        Self { reader: reader.clone(), upstream, transport, counters, desks: Mutex::default() }
+    }
+
+    /// What is counted.
+    #[cfg(feature = "quic")]
+    pub(super) fn counters(&self) -> &TcpCounters {
+        &self.counters
     }
 
     /// The reply; None where the packet deserves silence. Waits for the upstream alone.
-    pub(super) async fn answer(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
-        match self.at_desk(packet, transport) {
+    pub(super) async fn answer(&self, packet: &[u8]) -> Option<Vec<u8>> {
+        let began = Instant::now();
+        match self.at_desk(packet, began) {
             Looked::Up(reply) => Some(reply),
             Looked::Silence => None,
-            Looked::Chase(upstream, chase) => Some(transport.padded(upstream.complete(&chase).await)),
+            Looked::Chase(upstream, asked, chase) => {
+                let reply = self.transport.padded(upstream.complete(&chase).await);
+                self.counters.queries().late().count_late(asked, packet.len(), &reply, began);
+                Some(reply)
+            }
         }
     }
 
     /// The part that waits for nothing. A desk where that panics is left behind.
-    fn at_desk(&self, packet: &[u8], transport: Transport) -> Looked<'_> {
+    fn at_desk(&self, packet: &[u8], began: Instant) -> Looked<'_> {
         let desks = || self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let free = desks().pop();
         let mut desk = free.unwrap_or_else(|| Desk {
             responder: Box::new(Responder::new(self.reader.clone())),
             reply: vec![0; usize::from(u16::MAX)].into(),
+            cell: self.counters.queries().cell(),
         });
-        let Desk { responder, reply } = &mut desk;
-        let looked = match (responder.respond(packet, transport, reply), &self.upstream) {
-            (Reply::Silence, _) => Looked::Silence,
-            (Reply::Chase { length, target, rtype, limit }, Some(upstream)) => {
+        let Desk { responder, reply, cell } = &mut desk;
+        let (answer, asked) = responder.pin().respond_and_tell(packet, self.transport, reply);
+        let looked = match (answer, asked, &self.upstream) {
+            (Reply::Silence, ..) | (_, None, _) => Looked::Silence,
+            (Reply::Chase { length, target, rtype, limit }, Some(asked), Some(upstream)) => {
                 let (packet, partial) = (packet.into(), reply[..length].into());
-                Looked::Chase(upstream, Box::new(Chase { packet, partial, target, rtype, limit }))
+                Looked::Chase(upstream, asked, Box::new(Chase { packet, partial, target, rtype, limit }))
             }
-            (Reply::Send(length) | Reply::Chase { length, .. }, _) => {
-                let length = transport.pad(reply, length);
+            (Reply::Send(length) | Reply::Chase { length, .. }, Some(asked), _) => {
+                let length = self.transport.pad(reply, length);
+                cell.count(asked, packet.len(), reply, length);
+                cell.took(began, 1);
                 Looked::Up(reply[..length].into())
             }
         };
@@ -63,5 +89,5 @@ impl Exchange {
 enum Looked<'e> {
     Up(Vec<u8>),
     Silence,
-    Chase(&'e Upstream, Box<Chase>),
+    Chase(&'e Upstream, Asked, Box<Chase>),
 }

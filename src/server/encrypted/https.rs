@@ -26,8 +26,11 @@ use super::certificates::Certificates;
 use super::exchange::Exchange;
 use super::handshake::Handshake;
 use super::request::{NoQuestion, Question, head, question};
-use crate::server::admission::{Admission, ConnectionCounters, Guard, accept};
+use crate::server::admission::{Admission, Guard, accept};
 use crate::server::responder::Transport;
+use crate::server::tcp_counters::TcpCounters;
+use crate::server::upstream::Upstream;
+use crate::zone::Reader;
 
 /// How long a stop waits for clients to take their replies.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -43,12 +46,12 @@ const PIECE: usize = 16 << 10;
 pub struct HttpsServer {
     stop_tx: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    counters: Arc<ConnectionCounters>,
+    counters: TcpCounters,
 }
 
 /// What connections share.
 struct Shared {
-    exchange: Arc<Exchange>,
+    exchange: Exchange,
     handshake: Handshake,
     limits: StreamLimits,
     question: usize,
@@ -63,15 +66,18 @@ impl HttpsServer {
         listeners: Vec<(std::net::TcpListener, Box<str>)>,
         certificates: &Arc<Certificates>,
         least: TlsVersion,
-        exchange: &Arc<Exchange>,
+        reader: &Reader,
+        upstream: Option<Arc<Upstream>>,
         limits: EncryptedLimits,
     ) -> io::Result<Self> {
         let handshake = Handshake::new(certificates, least, &[b"h2", b"http/1.1"], limits.handshake);
         let handshake = handshake.map_err(io::Error::other)?;
-        let (exchange, question, limits) = (Arc::clone(exchange), limits.question, limits.https);
+        let (question, limits) = (limits.question, limits.https);
+        let counters = TcpCounters::new(limits.connections);
+        let exchange = Exchange::new(reader, upstream, Transport::Https, counters.clone());
         let shared = Arc::new(Shared { exchange, handshake, limits, question });
         let admission = Admission::new(limits.connections, limits.per_client);
-        let (stop_tx, counters) = (watch::Sender::new(false), Arc::<ConnectionCounters>::default());
+        let stop_tx = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         for (listener, path) in listeners {
             let listener = TcpListener::from_std(listener)?;
@@ -82,7 +88,7 @@ impl HttpsServer {
             tasks.spawn(accept(
                 listener,
                 Arc::clone(&admission),
-                Arc::clone(&counters),
+                counters.clone(),
                 stop_tx.subscribe(),
                 serve,
             ));
@@ -92,8 +98,8 @@ impl HttpsServer {
 
     /// What is counted of its connections.
     #[must_use]
-    pub fn counters(&self) -> Arc<ConnectionCounters> {
-        Arc::clone(&self.counters)
+    pub fn counters(&self) -> TcpCounters {
+        self.counters.clone()
     }
 
     /// Stops accepting, lets each connection end what it has begun, and ends.
@@ -220,7 +226,7 @@ async fn answer(request: Request<Incoming>, open: &Open) -> Result<Response<Piec
     };
     // Never closed: it is this connection's.
     let place = Arc::clone(&open.replies).acquire_owned().await.map_err(|_| NoQuestion::Cut)?;
-    let reply = shared.exchange.answer(&packet, Transport::Https).await.ok_or(NoQuestion::Packet)?;
+    let reply = shared.exchange.answer(&packet).await.ok_or(NoQuestion::Packet)?;
     let head = head(&reply);
     let body = Piecewise { left: reply.into(), of: Some((place, Arc::clone(&open.last))) };
     head.body(body).map_err(|_| NoQuestion::Packet)

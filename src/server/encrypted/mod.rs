@@ -23,8 +23,6 @@ mod validity;
 pub use address::{EncryptedAddress, EncryptedLimits, EncryptedTransport, StreamLimits, TlsVersion};
 #[cfg(feature = "encrypted")]
 pub use certificates::{CertificateCounts, CertificateError, CertificateFiles, Certificates};
-#[cfg(any(feature = "https", feature = "quic"))]
-pub use exchange::Exchange;
 #[cfg(any(feature = "tls", feature = "https"))]
 pub use handshake::Handshake;
 #[cfg(feature = "https")]

@@ -18,9 +18,12 @@ use tracing::debug;
 use super::address::{EncryptedLimits, StreamLimits, TlsVersion};
 use super::certificates::Certificates;
 use super::exchange::Exchange;
-use crate::server::admission::{Admission, ConnectionCounters, Guard};
+use crate::server::admission::{Admission, Guard};
 use crate::server::responder::Transport;
+use crate::server::tcp_counters::TcpCounters;
+use crate::server::upstream::Upstream;
 use crate::wire::has_option;
+use crate::zone::Reader;
 
 /// How long a stop waits for clients to take their replies.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -50,14 +53,13 @@ pub struct QuicServer {
     endpoints: Vec<Endpoint>,
     stop_tx: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    counters: Arc<ConnectionCounters>,
+    counters: TcpCounters,
 }
 
 /// What connections share.
 struct Shared {
-    exchange: Arc<Exchange>,
+    exchange: Exchange,
     admission: Arc<Admission>,
-    counters: Arc<ConnectionCounters>,
     limits: StreamLimits,
     handshake: Duration,
     question: usize,
@@ -71,7 +73,8 @@ impl QuicServer {
     pub fn start(
         sockets: Vec<UdpSocket>,
         certificates: &Arc<Certificates>,
-        exchange: &Arc<Exchange>,
+        reader: &Reader,
+        upstream: Option<Arc<Upstream>>,
         limits: EncryptedLimits,
     ) -> io::Result<Self> {
         let tls = certificates.config(TlsVersion::Tls13, &[b"doq"]).map_err(io::Error::other)?;
@@ -82,11 +85,10 @@ impl QuicServer {
             .max_incoming(limits.quic.connections)
             .incoming_buffer_size(WAITING[0])
             .incoming_buffer_size_total(WAITING[1]);
-        let counters = Arc::<ConnectionCounters>::default();
+        let counters = TcpCounters::new(limits.quic.connections);
         let shared = Arc::new(Shared {
-            exchange: Arc::clone(exchange),
+            exchange: Exchange::new(reader, upstream, Transport::Quic, counters.clone()),
             admission: Admission::new(limits.quic.connections, limits.quic.per_client),
-            counters: Arc::clone(&counters),
             limits: limits.quic,
             handshake: limits.handshake,
             question: limits.question,
@@ -105,8 +107,8 @@ impl QuicServer {
 
     /// What is counted of its connections.
     #[must_use]
-    pub fn counters(&self) -> Arc<ConnectionCounters> {
-        Arc::clone(&self.counters)
+    pub fn counters(&self) -> TcpCounters {
+        self.counters.clone()
     }
 
     /// Stops accepting, lets each connection write what it has, and ends.
@@ -155,7 +157,7 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop_rx: watch::Rec
             let _ = incoming.retry();
             continue;
         }
-        match shared.admission.admit(incoming.remote_address().ip(), &shared.counters) {
+        match shared.admission.admit(incoming.remote_address().ip(), shared.exchange.counters()) {
             Some(guard) => {
                 connections.spawn(connection(incoming, guard, Arc::clone(&shared), stop_rx.clone()));
             }
@@ -283,7 +285,7 @@ async fn answer(
     let packet = question(&message).ok_or(Fault::Protocol)?;
     // Never closed: it is this connection's.
     let _place = replies.acquire().await.map_err(|_| Fault::Gone)?;
-    let reply = shared.exchange.answer(packet, Transport::Quic).await.ok_or(Fault::Protocol)?;
+    let reply = shared.exchange.answer(packet).await.ok_or(Fault::Protocol)?;
     let Some(framed) = framed(&reply) else { return Err(Fault::Gone) };
     let written = async {
         send.write_all(&framed).await.map_err(|_| Fault::Gone)?;

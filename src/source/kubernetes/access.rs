@@ -87,8 +87,24 @@ impl Access {
         }
     }
 
+    /// The API server's URL, as the kubeconfig or the pod's environment has it.
+    ///
+    /// # Errors
+    /// When a file cannot be used.
+    pub async fn server(&self) -> Result<String, AccessError> {
+        let access = self.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let read = tokio::task::spawn_blocking(move || runtime.block_on(access.config()));
+        let config = read.await.map_err(|panicked| AccessError::Stuck(panicked.to_string()))??;
+        Ok(config.cluster_url.to_string())
+    }
+
     async fn make(&self) -> Result<Client, AccessError> {
-        let config = match self {
+        client(self.config().await?).map_err(AccessError::Client)
+    }
+
+    async fn config(&self) -> Result<Config, AccessError> {
+        match self {
             Self::Kubeconfig { file, context } => {
                 let bad = |source| AccessError::Kubeconfig { file: file.clone(), source };
                 let kubeconfig = match file {
@@ -96,11 +112,10 @@ impl Access {
                     None => Kubeconfig::from_env().and_then(|set| set.map_or_else(Kubeconfig::read, Ok)),
                 };
                 let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-                Config::from_custom_kubeconfig(kubeconfig.map_err(bad)?, &options).await.map_err(bad)?
+                Config::from_custom_kubeconfig(kubeconfig.map_err(bad)?, &options).await.map_err(bad)
             }
-            Self::InCluster => Config::incluster().map_err(AccessError::InCluster)?,
-        };
-        client(config).map_err(AccessError::Client)
+            Self::InCluster => Config::incluster().map_err(AccessError::InCluster),
+        }
     }
 }
 

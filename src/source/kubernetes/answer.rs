@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use futures_util::io::AsyncBufRead;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use tokio::time::{Instant, timeout};
 use tracing::info;
 
-use super::decode::{Encoding, Page, Status};
+use super::decode::{Encoding, Page, Status, StatusDetails};
 use super::failure::Failure;
 use super::frames::Frames;
 use super::lines::{self, Lines, Next};
@@ -164,10 +164,11 @@ impl Api {
             }
             // What asked for JSON alone is read as that, whatever something in front calls it.
             let encoding = encoding.unwrap_or(Encoding::Json);
+            let retry_after = seconds(response.headers().get(RETRY_AFTER));
             let stream = response.into_body().into_data_stream().map_err(io::Error::other);
             let octets: Octets = Box::pin(stream.into_async_read());
             if is_refusal {
-                return Err(refusal(code, encoding, octets, patience).await);
+                return Err(refusal(code, encoding, octets, retry_after, patience).await);
             }
             return Ok(Answer { encoding, octets });
         }
@@ -185,7 +186,19 @@ fn encoding(content_type: Option<&HeaderValue>) -> Option<Encoding> {
     }
 }
 
-async fn refusal(code: http::StatusCode, encoding: Encoding, octets: Octets, patience: Duration) -> Failure {
+/// The seconds of a `Retry-After` (RFC 9110, section 10.2.3); its other form, a date, is no API server's.
+fn seconds(retry_after: Option<&HeaderValue>) -> Option<u32> {
+    retry_after?.to_str().ok()?.trim().parse().ok()
+}
+
+/// What a refusal says. Priority and fairness refuses with a line of text, and the wait in the head alone.
+async fn refusal(
+    code: http::StatusCode,
+    encoding: Encoding,
+    octets: Octets,
+    retry_after: Option<u32>,
+    patience: Duration,
+) -> Failure {
     let octets = match lines::all(octets, MAX_REFUSAL, patience).await {
         Ok(octets) => octets,
         Err(error) => error.to_string().into_bytes(),
@@ -196,12 +209,21 @@ async fn refusal(code: http::StatusCode, encoding: Encoding, octets: Octets, pat
         ..Status::default()
     });
     let code = if status.code == 0 { code.as_u16() } else { status.code };
-    Failure::of_answer(Status { code, ..status })
+    let said = status.details.filter(|details| details.retry_after_seconds > 0);
+    let details = said.or(retry_after.map(|seconds| StatusDetails { retry_after_seconds: seconds }));
+    Failure::of_answer(Status { code, details, ..status })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_of_a_head() {
+        let of = |text: &'static str| seconds(Some(&HeaderValue::from_static(text)));
+        assert_eq!([of("3"), of(" 0 "), of("4294967296"), of("-1")], [Some(3), Some(0), None, None]);
+        assert_eq!([of("Wed, 21 Oct 2026 07:28:00 GMT"), of(""), seconds(None)], [None; 3]);
+    }
 
     #[test]
     fn encodings_are_told_by_their_type() {

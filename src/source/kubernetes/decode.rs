@@ -3,6 +3,7 @@
 //! Here is what is said ([`Said`], [`Decoded`]) and how JSON says it; [`super::proto`] is how protobuf does.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -85,6 +86,8 @@ pub(super) struct Decoded {
     pub(super) object: Result<Option<Object>, Box<Problem>>,
     /// What is wrong beside it, without making it useless.
     pub(super) beside: Vec<Problem>,
+    /// When what it tells of happened, where it says so.
+    pub(super) triggered: Option<SystemTime>,
 }
 
 /// The API's `Status` (of an ERROR event, or the body of a refusal), as far as it matters.
@@ -220,13 +223,14 @@ fn item(kind: Kind, raw: &RawValue) -> Result<Decoded, Box<Problem>> {
 /// An object whose name could be read, and nothing else.
 pub(super) fn unusable((name, version): (ObjectName, Version), error: FieldError) -> Decoded {
     let object = Err(Box::new(about(&name, error)));
-    Decoded { name, version, object, beside: Vec::new() }
+    Decoded { name, version, object, beside: Vec::new(), triggered: None }
 }
 
 /// An object of the API made slim, however it was written.
 pub(super) struct Slim {
     object: Result<Option<Object>, FieldError>,
     beside: Vec<FieldError>,
+    triggered: Option<SystemTime>,
     metadata: Metadata,
 }
 
@@ -235,14 +239,14 @@ impl Slim {
         let (name, version) = named(kind, self.metadata)?;
         let beside = self.beside.into_iter().map(|error| about(&name, error)).collect();
         let object = self.object.map_err(|error| Box::new(about(&name, error)));
-        Ok(Decoded { version, object, beside, name })
+        Ok(Decoded { version, object, beside, name, triggered: self.triggered })
     }
 }
 
 impl From<RawNamespace> for Slim {
     fn from(raw: RawNamespace) -> Self {
         let object = raw.slim().map(|namespace| Some(Object::Namespace(namespace)));
-        Self { object, beside: Vec::new(), metadata: raw.metadata }
+        Self { object, beside: Vec::new(), triggered: None, metadata: raw.metadata }
     }
 }
 
@@ -252,28 +256,28 @@ impl From<RawService> for Slim {
             Ok((service, beside)) => (Ok(Some(Object::Service(service))), beside),
             Err(error) => (Err(error), Vec::new()),
         };
-        Self { object, beside, metadata: raw.metadata }
+        Self { object, beside, triggered: None, metadata: raw.metadata }
     }
 }
 
 impl From<RawSlice> for Slim {
     fn from(mut raw: RawSlice) -> Self {
         let object = raw.slim().map(|slice| slice.map(Object::EndpointSlice));
-        Self { object, beside: Vec::new(), metadata: raw.metadata }
+        Self { object, beside: Vec::new(), triggered: raw.triggered(), metadata: raw.metadata }
     }
 }
 
 impl From<RawSet> for Slim {
     fn from(raw: RawSet) -> Self {
         let object = raw.slim().map(|set| Some(Object::StatefulSet(set)));
-        Self { object, beside: Vec::new(), metadata: raw.metadata }
+        Self { object, beside: Vec::new(), triggered: None, metadata: raw.metadata }
     }
 }
 
 impl From<RawPod> for Slim {
     fn from(raw: RawPod) -> Self {
         let object = raw.slim().map(|pod| Some(Object::Pod(pod)));
-        Self { object, beside: Vec::new(), metadata: raw.metadata }
+        Self { object, beside: Vec::new(), triggered: None, metadata: raw.metadata }
     }
 }
 
@@ -353,6 +357,30 @@ mod tests {
             let Ok(Some(Object::EndpointSlice(slice))) = decoded.object else { panic!("no slice") };
             assert_eq!(slice.service.to_string(), "a/nginx");
             assert_eq!(slice.endpoints[0].hostname.as_ref().unwrap().as_str(), "web-0");
+            assert_eq!(decoded.triggered, None);
+        }
+    }
+
+    #[test]
+    fn when_a_change_happened_is_told_beside_the_slice() {
+        let triggered = |text: &str| {
+            let annotation = format!(
+                r#""annotations":{{"endpoints.kubernetes.io/last-change-trigger-time":"{text}"}},"labels""#
+            );
+            let slice = SLICE.replacen(r#""labels""#, &annotation, 1);
+            let Said::Is(decoded) =
+                said(Kind::EndpointSlice, &format!(r#"{{"type":"ADDED","object":{slice}}}"#))
+            else {
+                panic!("{text}")
+            };
+            assert!(decoded.object.is_ok_and(|object| object.is_some()), "{text}");
+            decoded.triggered.map(|at| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos())
+        };
+        assert_eq!(triggered("2026-11-21T13:00:00Z"), Some(1_795_266_000_000_000_000));
+        assert_eq!(triggered("2026-11-21T13:00:00.123456789Z"), Some(1_795_266_000_123_456_789));
+        assert_eq!(triggered("2026-11-21T15:00:00+02:00"), Some(1_795_266_000_000_000_000));
+        for text in ["", "yesterday", "2026-11-21", "1795266000", "2026-13-21T13:00:00Z"] {
+            assert_eq!(triggered(text), None, "{text}");
         }
     }
 

@@ -24,6 +24,24 @@ pub(super) enum Cause {
     Other,
 }
 
+impl Cause {
+    /// All of them.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Gone, Self::Unauthorised, Self::Forbidden, Self::NotStreamed, Self::Silent, Self::Other];
+
+    /// A word, as the metrics have it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Unauthorised => "unauthorised",
+            Self::Forbidden => "forbidden",
+            Self::NotStreamed => "not_streamed",
+            Self::Silent => "silent",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A failed try.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -69,6 +87,11 @@ impl Failure {
 
     pub(super) fn silent() -> Self {
         Self::new(Cause::Silent, "the watch went silent: the connection is dead")
+    }
+
+    /// Listing anew is what mends it.
+    pub(super) fn behind() -> Self {
+        Self::new(Cause::Gone, "the watch is far behind a list that was made beside it: listing anew")
     }
 
     pub(super) fn of_request(error: kube::core::request::Error) -> Self {

@@ -3,6 +3,7 @@
 //! ```text
 //! access: kubeconfig or service account ──▶ client
 //! follow: one task a scope (a kind, of the cluster or of a namespace): list, watch, wait out errors
+//! relisting: now and then a list beside the watch, to compare     watches: when each said something, how it ended
 //! answer: asks for protobuf, else JSON; frames, lines: octets ──▶ messages
 //! proto, decode: messages ──▶ events ──▶ slim objects      (each bad one a Problem, the good ones go on)
 //! ```
@@ -18,16 +19,22 @@ mod failure;
 mod follow;
 mod frames;
 mod lines;
+mod lists;
 mod proto;
+mod relisting;
 mod scope;
+mod trouble;
+mod watches;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use access::{Access, AccessError};
 pub use scope::Scope;
+pub use watches::{Restart, WatchCounts, Watches};
 
 use crate::cluster::ObjectName;
 use crate::model::{Object, Selector};
@@ -35,8 +42,9 @@ use crate::source::Problem;
 use answer::Api;
 use follow::Follow;
 
-/// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait.
-const QUEUE: usize = 4096;
+/// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait: objects are
+/// at their largest here, decoded and not packed yet, and a list comes faster than it is taken up.
+const QUEUE: usize = 512;
 
 /// What is followed, and within which bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +57,10 @@ pub struct Options {
     pub pods: bool,
     /// How long a watch lasts before the next one: what is dead is noticed by then.
     pub watch_timeout: Duration,
+    /// How long a watch may bring neither an event nor a bookmark.
+    pub watch_silence: Duration,
+    /// How often what is known is compared with a new list; None is never.
+    pub relist: Option<Duration>,
     /// Objects in a page of a list.
     pub page: u32,
     /// The most octets of one object.
@@ -62,6 +74,11 @@ pub struct Update {
     pub scope: usize,
     /// What was said.
     pub event: Event,
+    /// When it was heard.
+    pub arrived: Instant,
+    /// When what an applied slice tells of happened to a pod or Service, by the clock of whoever wrote it. It stands here
+    /// and not in the slice, for the index keeps those.
+    pub triggered: Option<SystemTime>,
 }
 
 /// What was said.
@@ -69,6 +86,8 @@ pub struct Update {
 pub enum Event {
     /// A list begins; one that had begun before is void.
     Listing,
+    /// The same, beside a watch that goes on: to be compared with what is known.
+    Relisting,
     /// An object of the list, and its age: of two, the greater is the newer.
     Item(Object, u64),
     /// An object of the list that cannot be used: what was known of it stays.
@@ -79,6 +98,10 @@ pub enum Event {
     NoItem(ObjectName),
     /// The list is complete, and followed from here on.
     Listed,
+    /// The list beside the watch is complete, and the watch has told all that the list knows: they are to be the same.
+    Relisted,
+    /// The list beside the watch is void.
+    Unlisted,
     /// An object is like this now.
     Apply(Object),
     /// An object is gone.
@@ -89,6 +112,8 @@ pub enum Event {
         message: String,
         /// The account may not see it: that does not mend itself.
         forbidden: bool,
+        /// For how long nothing had been heard when that was noticed; zero where the end was told.
+        unheard: Duration,
     },
     /// Is followed again.
     Following,
@@ -101,22 +126,24 @@ pub struct Kubernetes {
     scopes: Vec<Scope>,
     updates_rx: mpsc::Receiver<Update>,
     tasks: JoinSet<()>,
+    watches: Watches,
 }
 
 impl Kubernetes {
-    /// Begins to follow. An API server that cannot be reached is no error: it is told as trouble, and waited for.
+    /// Begins to follow, and counts in `watches`. An API server that cannot be reached is no error: it is told as trouble, and waited for.
     ///
     /// # Errors
     /// When the kubeconfig or the service account cannot be used.
-    pub async fn start(access: Access, options: Options) -> Result<Self, AccessError> {
+    pub async fn start(access: Access, options: Options, watches: Watches) -> Result<Self, AccessError> {
         let scopes = Scope::all(&options);
         let (updates, updates_rx) = mpsc::channel(QUEUE);
         let client = access.client().await?;
         let mut tasks = JoinSet::new();
-        for (number, scope) in scopes.iter().enumerate() {
+        for ((number, scope), watch) in scopes.iter().enumerate().zip(watches.of(&scopes)) {
             let follow = Follow {
                 access: access.clone(),
-                api: Api::new(client.clone()),
+                api: Arc::new(Api::new(client.clone())),
+                watch,
                 options: options.clone(),
                 number,
                 scope: scope.clone(),
@@ -124,13 +151,19 @@ impl Kubernetes {
             };
             tasks.spawn(follow.run());
         }
-        Ok(Self { scopes, updates_rx, tasks })
+        Ok(Self { scopes, updates_rx, tasks, watches })
     }
 
     /// What is followed, in the order that updates name it by.
     #[must_use]
     pub fn scopes(&self) -> &[Scope] {
         &self.scopes
+    }
+
+    /// What is known of its watches.
+    #[must_use]
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// Waits for updates and takes those that are there, at most `limit`. Nothing is lost when it is cancelled.

@@ -105,6 +105,8 @@ mod tests {
             selector: "app in (a, b),!c".parse::<Selector>().unwrap(),
             pods,
             watch_timeout: Duration::from_secs(20),
+            watch_silence: Duration::from_secs(90),
+            relist: None,
             page: 500,
             max_object: 1 << 20,
         }

@@ -15,6 +15,8 @@ pub(super) struct SecondApi<'a> {
     plane: &'a ControlPlane,
     address: SocketAddr,
     kubeconfig: PathBuf,
+    /// The test's own, which trusts any certificate.
+    probe: PathBuf,
     process: Option<Process>,
 }
 
@@ -24,7 +26,15 @@ impl<'a> SecondApi<'a> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let kubeconfig = plane.folder().join("second-kubeconfig");
         plane.kubeconfig_for(&kubeconfig, address, &admin_token(plane));
-        Self { plane, address, kubeconfig, process: None }
+        let probe = plane.folder().join("second-probe");
+        let cluster = format!("server: \"https://{address}\", insecure-skip-tls-verify: true");
+        write_kubeconfig(&probe, &cluster, &format!("token: {}", admin_token(plane)));
+        Self { plane, address, kubeconfig, probe, process: None }
+    }
+
+    /// Where it listens, or will.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What the server under test is given.
@@ -34,7 +44,13 @@ impl<'a> SecondApi<'a> {
 
     /// Starts it where it was; the moment when its `/readyz` was seen to say so.
     pub(super) fn start(&mut self) -> Instant {
-        let command = self.plane.api_command(self.address.port());
+        self.start_with(&[])
+    }
+
+    /// The same with further flags: a later one wins.
+    pub(super) fn start_with(&mut self, flags: &[String]) -> Instant {
+        let mut command = self.plane.api_command(self.address.port());
+        command.args(flags);
         let log = self.plane.folder().join("second-kube-apiserver.log");
         let process = Process::start("second-kube-apiserver", &command, &log);
         wait_until("the second API server is ready", START, || {
@@ -52,7 +68,7 @@ impl<'a> SecondApi<'a> {
 
     /// What it answers to a GET.
     pub(super) fn raw(&self, path: &str) -> Result<String, String> {
-        let kubeconfig = self.kubeconfig.display().to_string();
+        let kubeconfig = self.probe.display().to_string();
         // The last of two such flags counts.
         self.plane.try_kubectl(&["--kubeconfig", &kubeconfig, "get", "--raw", path])
     }
@@ -62,4 +78,18 @@ impl<'a> SecondApi<'a> {
 pub(super) fn admin_token(plane: &ControlPlane) -> String {
     let tokens = std::fs::read_to_string(plane.folder().join("tokens.csv")).unwrap();
     tokens.split(',').next().unwrap().to_owned()
+}
+
+/// Writes a kubeconfig of these words for cluster and user.
+pub(super) fn write_kubeconfig(file: &Path, cluster: &str, user: &str) {
+    let text = format!(
+        "apiVersion: v1
+kind: Config
+clusters: [{{name: test, cluster: {{{cluster}}}}}]
+users: [{{name: user, user: {{{user}}}}}]
+contexts: [{{name: test, context: {{cluster: test, user: user}}}}]
+current-context: test
+"
+    );
+    std::fs::write(file, text).unwrap();
 }

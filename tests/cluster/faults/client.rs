@@ -6,13 +6,17 @@
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// How long an answer may take on a busy machine.
 const REPLY: Duration = Duration::from_secs(3);
+/// Between two looks whether one is still to be waited for.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// An answer as a set: what two answers must have in common to be the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,14 +99,22 @@ pub(super) struct Client {
     tcp: Option<TcpStream>,
     id: u16,
     buffer: Vec<u8>,
+    /// The server is not there: nothing is waited for.
+    is_down: Arc<AtomicBool>,
 }
 
 impl Client {
     pub(super) fn new(server: SocketAddr) -> Self {
+        Self::impatient(server, Arc::default())
+    }
+
+    /// Gives a question up at once while somebody says that the server is not there: one that was in the socket
+    /// of a process that was killed is never answered.
+    pub(super) fn impatient(server: SocketAddr, is_down: Arc<AtomicBool>) -> Self {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         udp.connect(server).unwrap();
-        udp.set_read_timeout(Some(REPLY)).unwrap();
-        Self { server, udp, tcp: None, id: 0, buffer: vec![0; 65_535] }
+        udp.set_read_timeout(Some(LOOK)).unwrap();
+        Self { server, udp, tcp: None, id: 0, buffer: vec![0; 65_535], is_down }
     }
 
     /// Asks over UDP.
@@ -113,9 +125,18 @@ impl Client {
         }
     }
 
-    /// Asks over the one TCP connection; a closed one is opened anew at the next question.
+    /// Asks over the one TCP connection. One that was used before may have been closed since, by the end of its
+    /// server or for its silence: as any client does, it is opened anew and asked once more.
     pub(super) fn ask_tcp(&mut self, question: &Question) -> Said {
-        match self.exchange_tcp(question) {
+        let is_used = self.tcp.is_some();
+        let answer = match self.exchange_tcp(question) {
+            Err(error) if is_used && !is_timeout(&error) => {
+                self.tcp = None;
+                self.exchange_tcp(question)
+            }
+            answer => answer,
+        };
+        match answer {
             Ok(reply) => said(&reply),
             Err(error) => {
                 self.tcp = None;
@@ -134,8 +155,19 @@ impl Client {
     fn exchange_udp(&mut self, question: &Question) -> io::Result<Message> {
         let packet = self.packet(question);
         self.udp.send(&packet)?;
+        let sent = Instant::now();
         loop {
-            let length = self.udp.recv(&mut self.buffer)?;
+            let length = match self.udp.recv(&mut self.buffer) {
+                Ok(length) => length,
+                Err(error) if is_timeout(&error) && sent.elapsed() < REPLY => {
+                    // A question that was sent while it came back has its answer on the way.
+                    if self.is_down.load(Ordering::Relaxed) {
+                        return Err(error);
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let reply = &self.buffer[..length];
             // A late reply to a question that was given up is not the one waited for.
             if reply.starts_with(&packet[..2]) {
@@ -164,6 +196,10 @@ impl Client {
         stream.read_exact(reply)?;
         Message::from_vec(reply).map_err(io::Error::other)
     }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 /// The answer of a whole reply.

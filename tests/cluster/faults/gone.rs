@@ -131,7 +131,7 @@ fn etcd(plane: &ControlPlane, path: &str, request: &Value) -> Value {
 }
 
 /// The serial of the cluster's zone.
-fn serial(rollcall: &Rollcall) -> u32 {
+pub(super) fn serial(rollcall: &Rollcall) -> u32 {
     let answer = ask(rollcall.dns, "cluster.local.", RecordType::SOA);
     let serial = answer.answers.iter().find_map(|record| match &record.data {
         RData::SOA(soa) => Some(soa.serial),

@@ -63,7 +63,12 @@ impl<'a> Scene<'a> {
 
     /// Waits until a server that may know nothing of it yet knows generation 0.
     pub(super) fn settle(&self, server: SocketAddr) {
-        let mut expectations = self.expectations(&[0]);
+        self.settle_in(server, 0);
+    }
+
+    /// The same of another generation.
+    pub(super) fn settle_in(&self, server: SocketAddr, generation: u8) {
+        let mut expectations = self.expectations(&[generation]);
         expectations.iter_mut().for_each(|expectation| expectation.begin_with(Said::Absent));
         Asker::start(server, expectations).right_within(RIGHT);
     }

@@ -60,14 +60,24 @@ impl Rollcall {
     ///
     /// The environment's own `ROLLCALL_*` and `KUBECONFIG` are taken away: a test is what it says.
     pub(crate) fn command(kubeconfig: &Path, flags: &[&str]) -> Command {
-        let mut command = Command::new(rollcall_program());
+        Self::command_at("127.0.0.1:0", kubeconfig, flags)
+    }
+
+    /// The same at an address of the test's.
+    pub(crate) fn command_at(listen: &str, kubeconfig: &Path, flags: &[&str]) -> Command {
+        Self::command_of(&rollcall_program(), listen, kubeconfig, flags)
+    }
+
+    /// The same of another build.
+    pub(crate) fn command_of(program: &Path, listen: &str, kubeconfig: &Path, flags: &[&str]) -> Command {
+        let mut command = Command::new(program);
         for (key, _) in std::env::vars_os() {
             if key.to_string_lossy().starts_with("ROLLCALL_") || key == "KUBECONFIG" {
                 command.env_remove(key);
             }
         }
         command.arg("serve").arg("--kubeconfig").arg(kubeconfig);
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(flags);
+        command.args(["--listen", listen, "--admin", "127.0.0.1:0"]).args(flags);
         command
     }
 

@@ -26,8 +26,12 @@ pub(super) enum Answer {
     Healthy,
     /// A code and a body.
     Body(u16, String),
+    /// A code and a line of text, with the seconds after which to ask again in the head alone.
+    Later(u16, u32),
     /// Lines of a watch, each with its own chunk.
     Lines(Vec<String>, Then),
+    /// The same, after a while.
+    Slowly(Duration, Vec<String>, Then),
     /// A code, a Content-Type and a body.
     Typed(u16, &'static str, Vec<u8>),
     /// Octets of a watch in protobuf, each part with its own chunk.
@@ -161,6 +165,28 @@ impl Api {
         self.put(super::objects::SLICES, super::objects::slice("default", service, addresses));
     }
 
+    /// Adds an object; no watch ever hears of it.
+    pub(super) fn put_in_silence(&self, path: &str, object: Value) {
+        self.change(|state| {
+            state.version += 1;
+            let object = at(&state.version.to_string(), object);
+            state.objects.entry(path.to_owned()).or_default().insert(key(&object), object);
+        });
+    }
+
+    /// Deletes an object of the namespace `default`, where it is there.
+    pub(super) fn delete(&self, path: &str, name: &str) {
+        self.change(|state| {
+            let gone =
+                state.objects.get_mut(path).and_then(|objects| objects.remove(&format!("default/{name}")));
+            if let Some(gone) = gone {
+                state.version += 1;
+                let gone = at(&state.version.to_string(), gone);
+                state.changes.push((state.version, path.to_owned(), event("DELETED", &gone)));
+            }
+        });
+    }
+
     /// Takes an object away; no watch ever hears of it.
     pub(super) fn forget(&self, path: &str, name: &str) {
         let gone = self.change(|state| {
@@ -175,6 +201,15 @@ impl Api {
         self.change(|state| {
             state.version += 1;
             state.changes.push((state.version, path.to_owned(), line.to_owned()));
+        });
+    }
+
+    /// Tells the watches of a path how far they have come.
+    pub(super) fn say_how_far(&self, path: &str) {
+        self.change(|state| {
+            state.version += 1;
+            let line = bookmark(&state.version.to_string(), false);
+            state.changes.push((state.version, path.to_owned(), line));
         });
     }
 
@@ -255,6 +290,9 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         Answer::Body(code, body) => {
             http::answer(stream, code, JSON, body.as_bytes());
         }
+        Answer::Later(code, seconds) => {
+            http::later(stream, code, seconds);
+        }
         Answer::Never => wait_for_the_end(shared),
         Answer::Typed(code, content_type, body) => {
             http::answer(stream, code, content_type, &body);
@@ -262,6 +300,14 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         Answer::Lines(lines, then) => {
             let next = shared.state().changes.len();
             if http::begin(stream, JSON) && lines.iter().all(|line| http::line(stream, line)) {
+                behind(stream, shared, &request, then, (began, next));
+            }
+        }
+        Answer::Slowly(wait, lines, then) => {
+            let next = shared.state().changes.len();
+            let begun = http::begin(stream, JSON);
+            thread::sleep(wait);
+            if begun && lines.iter().all(|line| http::line(stream, line)) {
                 behind(stream, shared, &request, then, (began, next));
             }
         }

@@ -93,6 +93,17 @@ pub(super) fn answer(mut stream: &TcpStream, code: u16, content_type: &str, body
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).is_ok()
 }
 
+/// A refusal as priority and fairness gives it: no Status, and the wait in the head.
+pub(super) fn later(mut stream: &TcpStream, code: u16, seconds: u32) -> bool {
+    let body = "Too many requests, please try again later.\n";
+    let head = format!(
+        "HTTP/1.1 {code} Said\r\ncontent-type: text/plain; charset=utf-8\r\nretry-after: {seconds}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes()).is_ok()
+}
+
 /// Begins a chunked answer. Whether the client still was there, as of all below.
 pub(super) fn begin(mut stream: &TcpStream, content_type: &str) -> bool {
     let head = format!(

@@ -13,6 +13,8 @@ mod follow;
 mod follow_replaced;
 mod listening;
 mod manifests;
+mod metrics;
+mod metrics_page;
 mod process;
 mod records;
 mod reload;

@@ -4,6 +4,7 @@
 //! packets; `PROPTEST_RNG_SEED` repeats a run.
 
 mod check;
+mod freshness;
 mod message;
 mod packets;
 mod regressions;

@@ -80,6 +80,14 @@ impl Served {
         self.driver.reset(objects.to_vec());
     }
 
+    pub(super) fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    pub(super) fn driver_mut(&mut self) -> &mut Driver {
+        &mut self.driver
+    }
+
     pub(super) fn publish(&mut self) {
         self.driver.publish();
     }

@@ -1,12 +1,14 @@
 //! What the integration tests share: the program as a child process, and a dig of our own.
 //!
 //! `query` writes packets, `exchange` carries them, `reply` reads what came back, `script` reads the files of
-//! `tests/cases`, `compare` holds the two against each other, and `wait` waits for what must come.
+//! `tests/cases`, `compare` holds the two against each other, `wait` waits for what must come, and `scrape` reads
+//! `/metrics`.
 
 pub(crate) mod compare;
 pub(crate) mod exchange;
 pub(crate) mod query;
 pub(crate) mod reply;
+pub(crate) mod scrape;
 pub(crate) mod script;
 pub(crate) mod server;
 pub(crate) mod upstream;

@@ -11,10 +11,12 @@
 //! from the sending.
 //!
 //! With `--replay` this program plays the API server itself, from memory: times are from the moment that the change was
-//! written to the servers' watches, and other changes come at the rate that was wanted.
+//! written to the servers' watches, and other changes come at the rate that was wanted. `--floor` puts a server beside
+//! them that does nothing but read the watch and answer.
 
 mod api;
 mod asking;
+mod floor;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -48,6 +50,9 @@ struct Arguments {
     /// The servers, the first one is what the others are compared with
     #[arg(long = "server", value_name = "NAME=ADDRESS", value_parser = server, required = true)]
     servers: Vec<(String, SocketAddr)>,
+    /// Measure the floor beside them: what only reads the watch and answers
+    #[arg(long, requires = "replay")]
+    floor: bool,
     /// Other changes a second, in turn
     #[arg(long, value_delimiter = ',', default_value = "0,100,1000")]
     rates: Vec<u32>,
@@ -57,9 +62,12 @@ struct Arguments {
     /// Changes measured in each turn
     #[arg(long, default_value_t = 200)]
     changes: usize,
-    /// Services of ten endpoints each that the other changes are made to
+    /// Services that the other changes are made to
     #[arg(long, default_value_t = 100)]
     services: usize,
+    /// Endpoints of each of these, in slices of at most a hundred; of an API server that is not played always ten
+    #[arg(long, default_value_t = 10, requires = "replay")]
+    per_service: usize,
     /// Seconds that one change may take until it is answered
     #[arg(long, default_value_t = 30)]
     bound: u64,
@@ -95,10 +103,14 @@ impl Turn {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
     ensure!(arguments.rounds > 0 && arguments.changes > 0, "there is nothing to measure");
     ensure!(arguments.services > 0, "the other changes need a service");
-    let mut probe = Probe::start(&arguments, Api::prepare(&arguments)?)?;
+    let api = Api::prepare(&arguments)?;
+    if let (Api::Played(replay), true) = (&api, arguments.floor) {
+        arguments.servers.push(("floor".to_owned(), floor::start(replay.address())?));
+    }
+    let mut probe = Probe::start(&arguments, api)?;
     let mut turns = Vec::new();
     for _ in 0..arguments.rounds {
         for &rate in &arguments.rates {
@@ -126,8 +138,9 @@ enum Others {
 impl Api {
     fn prepare(arguments: &Arguments) -> anyhow::Result<Self> {
         if let Some(listen) = arguments.replay {
-            let endpoints = arguments.services * 10;
-            let cluster = MadeUp { endpoints, per_service: 10, seed: 1, shape: Shape::Headless };
+            let per_service = arguments.per_service;
+            let endpoints = arguments.services * per_service;
+            let cluster = MadeUp { endpoints, per_service, seed: 1, shape: Shape::Headless };
             return Ok(Self::Played(Replay::start(listen, &cluster)?));
         }
         let kubeconfig = arguments.kubeconfig.clone().context("give --kubeconfig or --replay")?;

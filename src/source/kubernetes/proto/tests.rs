@@ -232,6 +232,28 @@ fn an_annotation_that_is_no_text_costs_neither_the_object_nor_its_name() {
 }
 
 #[test]
+fn when_a_change_happened_is_told_beside_the_slice() {
+    let triggered = |value: &[u8]| {
+        let metadata = ObjectMeta {
+            name: "web-x".into(),
+            namespace: "default".into(),
+            labels: [("kubernetes.io/service-name".to_owned(), b"web".to_vec())].into(),
+            annotations: [("endpoints.kubernetes.io/last-change-trigger-time".to_owned(), value.to_vec())]
+                .into(),
+            ..ObjectMeta::default()
+        };
+        let address_type = "IPv4".to_owned();
+        let slice = EndpointSlice { metadata: Some(metadata), address_type, ..EndpointSlice::default() };
+        let said = event(Kind::EndpointSlice, &mk_event("MODIFIED", "EndpointSlice", &slice));
+        let Ok(Said::Is(decoded)) = said else { panic!("{said:?}") };
+        assert!(matches!(decoded.object, Ok(Some(Object::EndpointSlice(_)))), "{decoded:?}");
+        decoded.triggered.map(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs())
+    };
+    assert_eq!(triggered(b"2026-11-21T13:00:00.5Z"), Some(1_795_266_000));
+    assert_eq!(triggered(b"2026-11-21T13:00\xff"), None);
+}
+
+#[test]
 fn what_is_no_event_is_an_error() {
     let service = Service::default();
     let mut other = mk_event("ADDED", "Service", &service);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Services;
+use super::super::oracle::Services;
 use crate::support::{Namespace, wait_until};
 
 /// How long all pods may take to be made, or made anew, on a busy machine.

@@ -3,9 +3,8 @@
 
 use std::fmt::Write as _;
 
+use super::super::oracle::{Random, Services};
 use super::super::scene::service;
-use super::Services;
-use super::asking::Random;
 use crate::support::Namespace;
 
 /// How many moves there are; each is two changes, one a slice.
@@ -19,12 +18,12 @@ type Places = Vec<Vec<(usize, u8)>>;
 
 /// The services.
 #[derive(Debug)]
-pub(super) struct Slices<'a> {
+pub(in crate::faults) struct Slices<'a> {
     namespace: Namespace<'a>,
 }
 
 impl<'a> Slices<'a> {
-    pub(super) fn create(namespace: Namespace<'a>) -> Self {
+    pub(in crate::faults) fn create(namespace: Namespace<'a>) -> Self {
         let places = first_places();
         let mut yaml = String::new();
         for index in 0..SERVICES {
@@ -36,15 +35,26 @@ impl<'a> Slices<'a> {
     }
 
     /// What is asked about.
-    pub(super) fn services(&self) -> Services<'_> {
+    pub(in crate::faults) fn services(&self) -> Services<'_> {
         let hosts = |service| (0..HOSTS).map(move |host| format!("{}-{host}", name(service)));
         Services::new(&self.namespace, (0..SERVICES).map(name).collect(), hosts)
     }
 
-    /// Moves endpoints about. Every second one is in no slice for a moment, the others are in two.
-    pub(super) fn shuffle(&self) {
+    /// Moves endpoints about, some [`MOVES`] times.
+    pub(in crate::faults) fn shuffle(&self) {
+        let mut moves = 0;
+        self.shuffle_while(|| {
+            moves += 1;
+            moves <= MOVES
+        });
+    }
+
+    /// The same for as long as it is said; gives how many moves there were. Every second endpoint is in no slice
+    /// for a moment, the others are in two.
+    pub(in crate::faults) fn shuffle_while(&self, mut goes_on: impl FnMut() -> bool) -> usize {
         let (mut places, mut random) = (first_places(), Random(7));
-        for turn in 0..MOVES {
+        let mut turn = 0;
+        while goes_on() {
             let (service, host) = (random.below(SERVICES), random.below(HOSTS));
             let (from, anew) = places[service][host];
             let to = (from + 1 + random.below(SLICES - 1)) % SLICES;
@@ -53,7 +63,9 @@ impl<'a> Slices<'a> {
             let (left, entered) = (manifest(&places, service, from), manifest(&places, service, to));
             let yaml = if turn % 2 == 0 { left + &entered } else { entered + &left };
             self.namespace.apply(&yaml);
+            turn += 1;
         }
+        turn
     }
 }
 

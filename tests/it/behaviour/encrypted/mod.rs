@@ -4,6 +4,7 @@
 
 mod certificates;
 mod clients;
+mod counted;
 mod http;
 mod limits;
 mod octets;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::manifests::{documents, nginx, stateful, text};
+use crate::behaviour::process::Process;
 use crate::support::query::Query;
 use crate::support::server::Server;
 use certificates::Authority;
@@ -75,6 +77,38 @@ impl Served {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// A server of all transports, as a process of its own.
+struct Started {
+    process: Process,
+    authority: Authority,
+    _folder: tempfile::TempDir,
+}
+
+impl Started {
+    /// With these flags as well.
+    fn with(flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new();
+        authority.issue(1).write(folder.path());
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("web.yaml"), nginx(3)).unwrap();
+        let (manifests, certificate, key) = (path("web.yaml"), path("tls.crt"), path("tls.key"));
+        let mut args = vec!["--manifests", text(&manifests)];
+        for listen in ["tls://127.0.0.1:0", "https://127.0.0.1:0", "quic://127.0.0.1:0"] {
+            args.extend(["--listen", listen]);
+        }
+        args.extend(["--tls-certificate", text(&certificate), "--tls-key", text(&key)]);
+        args.extend(flags);
+        Self { process: Process::serve(&args), authority, _folder: folder }
+    }
+}
+
+/// The address of a line `listening`.
+fn listening(printed: &str, what: &str) -> SocketAddr {
+    let line = printed.lines().find_map(|line| line.strip_prefix(&format!("listening {what} ")));
+    line.unwrap_or_else(|| panic!("no {what} in {printed}")).parse().unwrap()
 }
 
 /// The packet of a dig line, with an ID of 0 as QUIC wants it.

@@ -4,39 +4,15 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 
-use super::certificates::Authority;
 use super::clients::{Http, ask, ask_quic, quic, tls};
-use super::{question, run};
-use crate::behaviour::manifests::{NGINX, nginx, text};
-use crate::behaviour::process::Process;
+use super::{Started, listening, question, run};
+use crate::behaviour::manifests::NGINX;
 
 #[test]
 fn connections_are_ended_and_the_end_is_quick() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
-    authority.issue(1).write(folder.path());
-    let path = |name: &str| folder.path().join(name);
-    std::fs::write(path("web.yaml"), nginx(3)).unwrap();
-    let (manifests, certificate, key) = (path("web.yaml"), path("tls.crt"), path("tls.key"));
-    let mut process = Process::serve(&[
-        "--listen",
-        "tls://127.0.0.1:0",
-        "--listen",
-        "https://127.0.0.1:0",
-        "--listen",
-        "quic://127.0.0.1:0",
-        "--tls-certificate",
-        text(&certificate),
-        "--tls-key",
-        text(&key),
-        "--manifests",
-        text(&manifests),
-    ]);
+    let Started { mut process, authority, .. } = Started::with(&[]);
     let printed = process.printed();
-    let at = |transport: &str| {
-        let line = printed.lines().find_map(|line| line.strip_prefix(&format!("listening {transport} ")));
-        line.unwrap_or_else(|| panic!("no {transport} in {printed}")).parse().unwrap()
-    };
+    let at = |transport: &str| listening(&printed, transport);
     let packet = question(&format!("-t A {NGINX}"));
     run(async {
         let mut over_tls = tls(at("tls"), authority.client(&[b"dot"])).await.unwrap();

@@ -5,7 +5,8 @@
 //! exactly what one state of its service says, a state that the record knew of at the latest `ahead` after
 //! the answer, and that was followed by another, as far as the record knew, at the earliest `behind` before
 //! the question. Half a change is no state, and fails with any tolerance. What was shown is never taken back:
-//! over all questions about one service the states go forward, for one client asks one at a time.
+//! over all questions about one service the states go forward, for one client asks one at a time; a server that
+//! was killed may go back as far as its snapshot is old (`course.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -13,46 +14,47 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::client::Said;
+use super::course::{Course, Life};
 use super::history::{Asked, History};
 
 /// How far the record and the server may be apart.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tolerance {
+pub(in crate::faults) struct Tolerance {
     /// How long a state may be said that is no longer true.
-    pub(super) behind: Duration,
+    pub(in crate::faults) behind: Duration,
     /// How much earlier than the record the server may know.
-    pub(super) ahead: Duration,
+    pub(in crate::faults) ahead: Duration,
 }
 
 /// A question that is asked again and again.
 #[derive(Debug, Clone)]
-pub(super) struct Subject {
+pub(in crate::faults) struct Subject {
     /// Index of the service.
-    pub(super) service: usize,
-    pub(super) asked: Asked,
+    pub(in crate::faults) service: usize,
+    pub(in crate::faults) asked: Asked,
 }
 
 /// What was answered; times are since the test began.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
+pub(in crate::faults) struct Answer {
     /// Index of the subject.
-    pub(super) subject: usize,
-    pub(super) sent: Duration,
-    pub(super) received: Duration,
+    pub(in crate::faults) subject: usize,
+    pub(in crate::faults) sent: Duration,
+    pub(in crate::faults) received: Duration,
     /// Which of the answers, by [`Answers::number`].
-    pub(super) said: usize,
+    pub(in crate::faults) said: usize,
 }
 
 /// Each answer that was ever seen, numbered: most are the same ones again.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(in crate::faults) struct Answers {
     numbers: HashMap<Said, usize>,
     by_number: Vec<Said>,
 }
 
 impl Answers {
     /// The number of an answer.
-    pub(super) fn number(&mut self, said: Said) -> usize {
+    pub(in crate::faults) fn number(&mut self, said: Said) -> usize {
         if let Some(number) = self.numbers.get(&said) {
             return *number;
         }
@@ -64,7 +66,7 @@ impl Answers {
 
 /// What is wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::faults) enum Fault {
     /// It is no state that the service was ever in: half a change, or an error.
     NoState,
     /// It was no longer true when it was asked for, by so much.
@@ -77,25 +79,53 @@ pub(super) enum Fault {
 
 /// What came of all answers.
 #[derive(Debug, Default)]
-pub(super) struct Verdict {
+pub(in crate::faults) struct Verdict {
     /// Which answers are wrong, by their place, and how.
-    pub(super) faults: Vec<(usize, Fault)>,
+    pub(in crate::faults) faults: Vec<(usize, Fault)>,
     /// How many states were shown, of all services.
-    pub(super) shown: usize,
+    pub(in crate::faults) shown: usize,
     /// The oldest answer: how long before its question its state had ended, as far as the record knew.
-    pub(super) behind: Duration,
+    pub(in crate::faults) behind: Duration,
     /// How many answers were of a state that had ended before their question.
-    pub(super) behind_count: usize,
+    pub(in crate::faults) behind_count: usize,
     /// The most that the server was ahead of the record.
-    pub(super) ahead: Duration,
+    pub(in crate::faults) ahead: Duration,
+    /// How many questions had no answer, or SERVFAIL, while the server was not there.
+    pub(in crate::faults) silences: usize,
+}
+
+/// The newest state of a service that was surely shown, and when each was first.
+#[derive(Debug, Clone, Default)]
+struct Floor(Vec<(Duration, usize)>);
+
+impl Floor {
+    fn state(&self) -> usize {
+        self.0.last().map_or(0, |(_, state)| *state)
+    }
+
+    fn rise_to(&mut self, state: usize, at: Duration) {
+        if state > self.state() {
+            self.0.push((at, state));
+        }
+    }
+
+    /// What was shown later may be forgotten.
+    fn go_back_to(&mut self, moment: Duration) {
+        self.0.retain(|(at, _)| *at <= moment);
+    }
+}
+
+/// Silence, a closed port, or SERVFAIL: what a server says that knows nothing yet.
+fn is_no_answer(said: &Said) -> bool {
+    matches!(said, Said::Other(what) if what == "ServFail" || what.starts_with("no answer"))
 }
 
 /// A service, as the judge needs it.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(in crate::faults) struct Service {
     /// Its full name, with the dot at the end.
-    pub(super) owner: String,
-    pub(super) history: History,
+    pub(in crate::faults) owner: String,
+    pub(in crate::faults) history: History,
 }
 
 impl Service {
@@ -107,23 +137,22 @@ impl Service {
     }
 
     /// The states that an answer may be of.
-    fn allowed(&self, answer: &Answer, tolerance: Tolerance) -> Range<usize> {
+    fn allowed(&self, answer: &Answer, course: &Course, tolerance: Tolerance) -> Range<usize> {
         let states = &self.history.states;
         // The one that was true at that moment, and those after it.
-        let first = match answer.sent.checked_sub(tolerance.behind) {
-            Some(moment) => states.partition_point(|(since, _)| *since < moment).saturating_sub(1),
-            None => 0,
-        };
+        let known = course.known(answer.sent, tolerance.behind);
+        let first = states.partition_point(|(since, _)| *since < known).saturating_sub(1);
         first..states.partition_point(|(since, _)| *since <= answer.received + tolerance.ahead)
     }
 }
 
 /// Judges the answers of one client, which are in the order in which they were asked for.
-pub(super) fn judge(
+pub(in crate::faults) fn judge(
     services: &[Service],
     subjects: &[Subject],
     answers: &[Answer],
     numbers: &mut Answers,
+    course: &Course,
     tolerance: Tolerance,
 ) -> Verdict {
     let says: Vec<Vec<usize>> = subjects
@@ -136,18 +165,31 @@ pub(super) fn judge(
         .collect();
     let mut verdict = Verdict::default();
     let mut shown = BTreeSet::new();
-    let mut last = vec![0; services.len()];
+    let mut floors = vec![Floor::default(); services.len()];
+    let mut life = 0;
     for (place, answer) in answers.iter().enumerate() {
+        if course.may_be_silent(answer.sent, answer.received) && is_no_answer(&numbers.by_number[answer.said])
+        {
+            verdict.silences += 1;
+            continue;
+        }
+        if let Life::Of(now) = course.life(answer.sent)
+            && now > life
+        {
+            life = now;
+            let kept = course.restarts[now - 1].killing.saturating_sub(course.lag);
+            floors.iter_mut().for_each(|floor| floor.go_back_to(kept));
+        }
         let index = subjects[answer.subject].service;
         let service = &services[index];
         let says = &says[answer.subject];
         let distance = |state: &usize| service.distance(*state, answer);
-        let allowed = service.allowed(answer, tolerance);
+        let allowed = service.allowed(answer, course, tolerance);
         let of_states = |states: Range<usize>| states.filter(|state| says[*state] == answer.said);
-        let mut possible = of_states(allowed.start.max(last[index])..allowed.end).peekable();
+        let mut possible = of_states(allowed.start.max(floors[index].state())..allowed.end).peekable();
         // The earliest: it leaves the most to the answers that follow, and so never makes a fault of its own.
         if let Some(earliest) = possible.peek() {
-            last[index] = *earliest;
+            floors[index].rise_to(*earliest, answer.received);
             shown.insert((index, *earliest));
             let (behind, ahead) = possible.map(|state| distance(&state)).min().unwrap_or_default();
             verdict.behind = verdict.behind.max(behind);
@@ -172,7 +214,7 @@ pub(super) fn judge(
 }
 
 /// The first faults, and how each differs from what was true around it.
-pub(super) fn describe(
+pub(in crate::faults) fn describe(
     verdict: &Verdict,
     services: &[Service],
     subjects: &[Subject],
@@ -193,7 +235,9 @@ pub(super) fn describe(
         let now = states.partition_point(|(since, _)| *since <= answer.received).saturating_sub(1);
         for (number, (since, state)) in states.iter().enumerate().take(now + 3).skip(now.saturating_sub(3)) {
             let says = state.says(&service.owner, &subject.asked);
-            let difference = numbers.by_number[answer.said].difference(&says);
+            let mut difference = numbers.by_number[answer.said].difference(&says);
+            // What is whole, and not half a change, may be some hundred records.
+            difference.truncate(600);
             let _ = writeln!(text, "  beside state {number}, since {since:?}: {difference}");
         }
     }
@@ -202,6 +246,7 @@ pub(super) fn describe(
 
 #[cfg(test)]
 mod tests {
+    use super::super::course::Restart;
     use super::super::history::{Contents, Endpoint, Event};
     use super::*;
 
@@ -238,6 +283,10 @@ mod tests {
 
     /// The verdict over some answers to the question for the service, each with the second of its asking.
     fn verdict(answers: &[(f64, Said)]) -> Verdict {
+        verdict_of(&Course::default(), answers)
+    }
+
+    fn verdict_of(course: &Course, answers: &[(f64, Said)]) -> Verdict {
         let subjects = [Subject { service: 0, asked: Asked::Service }];
         let mut numbers = Answers::default();
         let answers: Vec<Answer> = answers
@@ -249,7 +298,7 @@ mod tests {
                 said: numbers.number(said.clone()),
             })
             .collect();
-        judge(&mk_services(), &subjects, &answers, &mut numbers, TOLERANCE)
+        judge(&mk_services(), &subjects, &answers, &mut numbers, course, TOLERANCE)
     }
 
     fn faults(answers: &[(f64, Said)]) -> Vec<(usize, Fault)> {
@@ -315,6 +364,38 @@ mod tests {
         );
     }
 
+    /// Told nothing from second 19 to 40, killed at 25, there again at 26.
+    fn killed_and_deaf() -> Course {
+        let restart = Restart { killing: seconds(25.0), killed: seconds(25.2), ready: seconds(26.0) };
+        Course { deaf: vec![seconds(19.0)..seconds(40.0)], restarts: vec![restart], lag: seconds(3.0) }
+    }
+
+    #[test]
+    fn who_was_killed_may_be_silent_and_never_wrong() {
+        let none = || Said::Other("no answer: refused".to_owned());
+        let failure = || Said::Other("ServFail".to_owned());
+        let verdict = verdict_of(&killed_and_deaf(), &[(25.0, none()), (25.5, failure()), (26.5, first())]);
+        assert_eq!((verdict.faults, verdict.silences), (vec![], 2));
+        let fault = |at, said| verdict_of(&killed_and_deaf(), &[(at, said)]).faults;
+        assert_eq!(fault(26.5, failure()), [(0, Fault::NoState)]);
+        assert_eq!(fault(24.0, none()), [(0, Fault::NoState)]);
+        // Before second 10 it was absent; nothing that forgets so much is a snapshot.
+        assert!(matches!(fault(25.5, Said::Absent)[..], [(0, Fault::Late(_))]));
+    }
+
+    #[test]
+    fn who_was_killed_goes_back_by_a_snapshot_and_no_further() {
+        // What was shown shortly before it was killed may be in no snapshot.
+        let shown_late = [(24.0, second()), (26.5, first()), (26.6, second())];
+        assert_eq!(verdict_of(&killed_and_deaf(), &shown_late).faults, []);
+        // What was shown before the snapshot's age is in it.
+        let shown_early = [(21.0, second()), (26.5, first())];
+        assert_eq!(verdict_of(&killed_and_deaf(), &shown_early).faults, [(1, Fault::StepBack)]);
+        // One life goes forward in itself.
+        let back_again = [(26.5, second()), (26.6, first())];
+        assert_eq!(verdict_of(&killed_and_deaf(), &back_again).faults, [(1, Fault::StepBack)]);
+    }
+
     #[test]
     fn subjects_of_one_service_go_forward_together() {
         let subjects = [
@@ -344,7 +425,8 @@ mod tests {
             answer(2, 20.1, Said::Records(half)),
             answer(0, 20.2, first()),
         ];
-        let verdict = judge(&mk_services(), &subjects, &answers, &mut numbers, TOLERANCE);
+        let course = Course::default();
+        let verdict = judge(&mk_services(), &subjects, &answers, &mut numbers, &course, TOLERANCE);
         assert_eq!(verdict.faults, [(2, Fault::NoState), (3, Fault::StepBack)]);
         let text = describe(&verdict, &mk_services(), &subjects, &answers, &numbers);
         assert!(text.contains("StepBack: Service of web.ns. asked at 20.2s"), "{text}");

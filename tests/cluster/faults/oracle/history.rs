@@ -12,7 +12,7 @@ use super::super::client::Said;
 
 /// What is asked about a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(in crate::faults) enum Asked {
     /// A of the service.
     Service,
     /// A of one of its hosts.
@@ -23,48 +23,79 @@ pub(super) enum Asked {
 
 /// One endpoint of one slice. These slices hold IPv4 and one address an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Endpoint {
-    pub(super) host: String,
-    pub(super) address: String,
+pub(in crate::faults) struct Endpoint {
+    pub(in crate::faults) host: String,
+    pub(in crate::faults) address: String,
     /// The pod's name and UID.
-    pub(super) pod: (String, String),
-    pub(super) ready: bool,
-    pub(super) terminating: bool,
+    pub(in crate::faults) pod: (String, String),
+    pub(in crate::faults) ready: bool,
+    pub(in crate::faults) terminating: bool,
 }
 
 /// An event of the watch of one EndpointSlice.
 #[derive(Debug, Clone)]
-pub(super) struct Event {
+pub(in crate::faults) struct Event {
     /// When the record was told of it, since the test began.
-    pub(super) at: Duration,
-    pub(super) service: String,
-    pub(super) slice: String,
+    pub(in crate::faults) at: Duration,
+    pub(in crate::faults) service: String,
+    pub(in crate::faults) slice: String,
     /// None once it is deleted.
-    pub(super) contents: Option<Contents>,
+    pub(in crate::faults) contents: Option<Contents>,
 }
 
 /// What a slice holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Contents {
-    pub(super) endpoints: Vec<Endpoint>,
-    pub(super) ports: Vec<u16>,
+pub(in crate::faults) struct Contents {
+    pub(in crate::faults) endpoints: Vec<Endpoint>,
+    pub(in crate::faults) ports: Vec<u16>,
+}
+
+/// A line of a watch.
+#[derive(Debug)]
+pub(in crate::faults) enum Told {
+    /// A slice changed; the version that it has now.
+    Change(Event, String),
+    /// Nothing changed up to this version.
+    Bookmark(String),
+    /// The watch is over, and why.
+    Error(String),
+}
+
+impl Told {
+    /// Reads a line.
+    ///
+    /// # Panics
+    /// On what is no event, and on a slice of another shape than a StatefulSet's: the record would be wrong.
+    pub(in crate::faults) fn read(at: Duration, line: &str) -> Self {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let (kind, object) = (event["type"].as_str().unwrap_or_default(), &event["object"]);
+        match kind {
+            "ERROR" => Self::Error(object.to_string()),
+            "BOOKMARK" => Self::Bookmark(version(object)),
+            "ADDED" | "MODIFIED" | "DELETED" => match Event::of(at, object, kind != "DELETED") {
+                Some(event) => Self::Change(event, version(object)),
+                // No service's slice.
+                None => Self::Bookmark(version(object)),
+            },
+            _ => panic!("no event: {line}"),
+        }
+    }
+}
+
+/// The version of an object, or of a list.
+pub(in crate::faults) fn version(object: &Value) -> String {
+    object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
 }
 
 impl Event {
-    /// Reads a line of a watch; None for what is no event of a service's slice (a bookmark).
+    /// That a slice is as it is, or is gone; None for one that is no service's.
     ///
     /// # Panics
-    /// On an error event, and on a slice of another shape than a StatefulSet's: the record would be wrong.
-    pub(super) fn read(at: Duration, line: &str) -> Option<Self> {
-        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let (kind, object) = (event["type"].as_str()?, &event["object"]);
-        assert!(kind != "ERROR", "the record's own watch ended: {object}");
-        if kind == "BOOKMARK" {
-            return None;
-        }
+    /// On a slice of another shape than a StatefulSet's.
+    pub(in crate::faults) fn of(at: Duration, object: &Value, is_there: bool) -> Option<Self> {
         let service = object["metadata"]["labels"]["kubernetes.io/service-name"].as_str()?.to_owned();
         let slice = object["metadata"]["name"].as_str()?.to_owned();
-        let contents = (kind != "DELETED").then(|| Contents {
+        let contents = is_there.then(|| Contents {
             endpoints: list(&object["endpoints"]).iter().map(endpoint).collect(),
             ports: list(&object["ports"]).iter().map(port).collect(),
         });
@@ -96,19 +127,19 @@ fn endpoint(endpoint: &Value) -> Endpoint {
 
 /// One state of a service: its ready endpoints, by host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct State {
+pub(in crate::faults) struct State {
     addresses: BTreeMap<String, BTreeSet<String>>,
     ports: BTreeMap<String, BTreeSet<u16>>,
 }
 
 impl State {
     /// How many hosts there are.
-    pub(super) fn hosts(&self) -> usize {
+    pub(in crate::faults) fn hosts(&self) -> usize {
         self.addresses.len()
     }
 
     /// The answer to a question, in this state; `owner` is the service's full name.
-    pub(super) fn says(&self, owner: &str, asked: &Asked) -> Said {
+    pub(in crate::faults) fn says(&self, owner: &str, asked: &Asked) -> Said {
         // A headless service without a ready endpoint does not exist (Kubernetes DNS specification, 2.4.1).
         if self.addresses.is_empty() {
             return Said::Absent;
@@ -134,11 +165,11 @@ impl State {
 
 /// The states that a service went through.
 #[derive(Debug)]
-pub(super) struct History {
+pub(in crate::faults) struct History {
     /// Its slices, the one that changed last at the end.
     slices: Vec<(String, Contents)>,
     /// When each state was first known, and the state; the first one is before there was any slice.
-    pub(super) states: Vec<(Duration, State)>,
+    pub(in crate::faults) states: Vec<(Duration, State)>,
 }
 
 impl Default for History {
@@ -149,7 +180,7 @@ impl Default for History {
 
 impl History {
     /// Takes the next event; one that changes no answer makes no state.
-    pub(super) fn apply(&mut self, event: &Event) {
+    pub(in crate::faults) fn apply(&mut self, event: &Event) {
         let place = self.slices.iter().position(|(name, _)| *name == event.slice);
         let is_same = place.map(|place| &self.slices[place].1) == event.contents.as_ref();
         if is_same {
@@ -211,7 +242,8 @@ mod tests {
     fn mk_history(lines: &[String]) -> History {
         let mut history = History::default();
         for (at, line) in (1..).zip(lines) {
-            history.apply(&Event::read(Duration::from_secs(at), line).unwrap());
+            let Told::Change(event, _) = Told::read(Duration::from_secs(at), line) else { panic!("{line}") };
+            history.apply(&event);
         }
         history
     }
@@ -265,10 +297,12 @@ mod tests {
     }
 
     #[test]
-    fn bookmarks_and_other_slices_are_no_events() {
+    fn bookmarks_errors_and_other_slices_are_no_changes() {
         let bookmark = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}"#;
-        assert!(Event::read(Duration::ZERO, bookmark).is_none());
-        let orphan = r#"{"type":"ADDED","object":{"metadata":{"name":"x"}}}"#;
-        assert!(Event::read(Duration::ZERO, orphan).is_none());
+        assert!(matches!(Told::read(Duration::ZERO, bookmark), Told::Bookmark(version) if version == "7"));
+        let orphan = r#"{"type":"ADDED","object":{"metadata":{"name":"x","resourceVersion":"8"}}}"#;
+        assert!(matches!(Told::read(Duration::ZERO, orphan), Told::Bookmark(version) if version == "8"));
+        let gone = r#"{"type":"ERROR","object":{"code":410,"reason":"Expired"}}"#;
+        assert!(matches!(Told::read(Duration::ZERO, gone), Told::Error(why) if why.contains("410")));
     }
 }

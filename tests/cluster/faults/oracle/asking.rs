@@ -4,27 +4,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType;
 
-use super::super::client::{Client, Question};
+use super::super::client::{Client, Question, Said};
 use super::history::Asked;
 use super::judge::{Answer, Answers, Subject};
 
 /// The services that are asked about.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(in crate::faults) struct Plan {
     /// Their full names.
-    pub(super) owners: Vec<String>,
+    pub(in crate::faults) owners: Vec<String>,
     /// Of each service its addresses, its SRV records, and each host, in this order.
-    pub(super) subjects: Vec<Subject>,
+    pub(in crate::faults) subjects: Vec<Subject>,
     per_service: usize,
 }
 
 impl Plan {
     /// `hosts` gives the host names of a service, as many in each.
-    pub(super) fn new<H: Iterator<Item = String>>(owners: Vec<String>, hosts: impl Fn(usize) -> H) -> Self {
+    pub(in crate::faults) fn new<H: Iterator<Item = String>>(
+        owners: Vec<String>,
+        hosts: impl Fn(usize) -> H,
+    ) -> Self {
         let of_service = |service| {
             let asked = [Asked::Service, Asked::Srv].into_iter().chain(hosts(service).map(Asked::Host));
             asked.map(move |asked| Subject { service, asked })
@@ -59,10 +62,10 @@ impl Plan {
 
 /// Knuth's linear congruential generator: the same choices in each run.
 #[derive(Debug)]
-pub(super) struct Random(pub(super) u64);
+pub(in crate::faults) struct Random(pub(in crate::faults) u64);
 
 impl Random {
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::faults) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % bound
     }
@@ -70,19 +73,28 @@ impl Random {
 
 /// The running client.
 #[derive(Debug)]
-pub(super) struct Asking {
+pub(in crate::faults) struct Asking {
     is_over: Arc<AtomicBool>,
+    is_down: Arc<AtomicBool>,
     thread: JoinHandle<(Vec<Answer>, Answers)>,
 }
 
+/// Behind a question that was not answered: a closed port is known at once.
+const UNANSWERED: Duration = Duration::from_millis(2);
+
 impl Asking {
-    /// Times are since `begin`.
-    pub(super) fn start(server: SocketAddr, plan: Arc<Plan>, begin: Instant) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&is_over);
+    /// Times are since `begin`; `pause` is behind each answer.
+    pub(in crate::faults) fn start(
+        server: SocketAddr,
+        plan: Arc<Plan>,
+        begin: Instant,
+        pause: Duration,
+    ) -> Self {
+        let (is_over, is_down) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (over, down) = (Arc::clone(&is_over), Arc::clone(&is_down));
         let thread = thread::spawn(move || {
             let questions: Vec<_> = plan.subjects.iter().map(|subject| plan.question(subject)).collect();
-            let mut client = Client::new(server);
+            let mut client = Client::impatient(server, down);
             let (mut answers, mut numbers) = (Vec::new(), Answers::default());
             let mut random = Random(1);
             while !over.load(Ordering::Relaxed) {
@@ -91,15 +103,24 @@ impl Asking {
                 let sent = begin.elapsed();
                 let said = if *is_large { client.ask_tcp(question) } else { client.ask(question) };
                 let received = begin.elapsed();
+                let pause = if matches!(said, Said::Other(_)) { UNANSWERED } else { pause };
                 answers.push(Answer { subject, sent, received, said: numbers.number(said) });
+                if !pause.is_zero() {
+                    thread::sleep(pause);
+                }
             }
             (answers, numbers)
         });
-        Self { is_over, thread }
+        Self { is_over, is_down, thread }
+    }
+
+    /// Whether the server is not there: an answer need not be waited for.
+    pub(in crate::faults) fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::Relaxed);
     }
 
     /// Ends; all that was answered, in the order of the questions.
-    pub(super) fn finish(self) -> (Vec<Answer>, Answers) {
+    pub(in crate::faults) fn finish(self) -> (Vec<Answer>, Answers) {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }

@@ -1,0 +1,235 @@
+//! Keeps a snapshot of what is served, and serves from it at a start.
+//!
+//! The cluster is copied where it is published, which takes a moment; checksum, write and fsync are another thread's.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::served::{Known, Served};
+use super::staleness::Since;
+use crate::config::Snapshot;
+use crate::source::chain;
+use crate::source::kubernetes::{Access, Options};
+use crate::source::snapshot::{Identity, Image, SnapshotCounters, SnapshotError, State, read, write};
+
+/// Without a change the file is written so often: it says until when the cluster was known to be like that.
+const REFRESH: Duration = Duration::from_secs(300);
+/// For the last write, at the end.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Keeps the snapshot.
+pub(super) struct Keeper {
+    server: String,
+    counters: SnapshotCounters,
+    /// The last write that was begun.
+    last: Option<Last>,
+    writing: Option<JoinHandle<Result<u64, SnapshotError>>>,
+    /// When to write next.
+    due: Option<Instant>,
+    /// Why the last write failed: the same is said once.
+    failed: Option<String>,
+    /// Octets of the last one.
+    room: usize,
+}
+
+struct Last {
+    revision: u64,
+    at: Instant,
+}
+
+/// The options as the snapshot's identity says them.
+fn identity(server: &str, options: &Options) -> Identity {
+    let namespaces = options.namespaces.clone().map(|mut names| {
+        names.sort();
+        names.dedup();
+        names
+    });
+    Identity {
+        server: server.to_owned(),
+        namespaces,
+        selector: options.selector.to_string(),
+        pods: options.pods,
+    }
+}
+
+/// Seconds since 1970; a clock before that counts as 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// As an operator reads it (RFC 3339).
+fn time(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| format!("{seconds} s after 1970"), |time| time.to_string())
+}
+
+impl Keeper {
+    /// Of the API server that is followed; None where no snapshot is kept, or it cannot be told whose it would be.
+    pub(super) async fn new(served: &Served, access: &Access, counters: SnapshotCounters) -> Option<Self> {
+        let snapshot = served.config.snapshot.as_ref()?;
+        match access.server().await {
+            Ok(server) => {
+                let (last, writing, due, failed) = (None, None, None, None);
+                Some(Self { server, counters, last, writing, due, failed, room: 0 })
+            }
+            Err(error) => {
+                error!("no snapshot is kept in {}: {}", snapshot.path.display(), chain(&error));
+                None
+            }
+        }
+    }
+
+    /// Serves from the snapshot where there is one. Gives since when that may be wrong, and the words for it.
+    pub(super) async fn resume(&mut self, served: &mut Served) -> Option<(Since, String)> {
+        let path = served.config.snapshot.as_ref()?.path.clone();
+        let shown = path.display().to_string();
+        let ours = identity(&self.server, &served.config.kubernetes);
+        let began = Instant::now();
+        // Read, checked and taken apart on a thread that may take its time.
+        let kept = tokio::task::spawn_blocking(move || read(&path, &ours)).await;
+        let kept = match kept {
+            Ok(Ok(Some(kept))) => kept,
+            Ok(Ok(None)) => {
+                info!(
+                    "no snapshot {shown} yet: nothing is answered before the API server has listed everything"
+                );
+                return None;
+            }
+            Ok(Err(refused)) => {
+                error!("not served: {}", chain(&refused));
+                return None;
+            }
+            Err(panicked) => {
+                error!("the snapshot {shown} is not served: reading it panicked: {panicked}");
+                return None;
+            }
+        };
+        // Where the clock was set back the file is from the future: as fresh as can be.
+        let age = Duration::from_secs(now().saturating_sub(kept.state.fresh));
+        if let Some(max_age) = served.config.stale.max_age.filter(|max_age| age >= *max_age) {
+            let (fresh, max_age) = (time(kept.state.fresh), max_age.as_secs());
+            warn!(
+                "the snapshot {shown} is not served: it was right at {fresh}, longer ago than stale.max_age ({max_age} s)"
+            );
+            return None;
+        }
+        self.room = usize::try_from(self.counters.counts().octets).unwrap_or_default();
+        served.driver.load(kept.index);
+        served.publish_all();
+        served
+            .know(kept.state.complete.map_or(Known::All, |names| Known::These(names.into_iter().collect())));
+        served.driver.set_pods_known(kept.state.pods_known);
+        served.driver.synchronised();
+        self.last = Some(Last { revision: served.driver.revision(), at: Instant::now() });
+        self.counters.loads();
+        let text = format!("served from a snapshot of {}", time(kept.state.fresh));
+        info!(took = ?began.elapsed(), "{text} ({shown}), until the API server has listed everything");
+        Some((Since::ago(age), text))
+    }
+
+    /// Waits until there is something to do; see [`Keeper::tend`]. May be cancelled.
+    pub(super) async fn changed(&mut self) {
+        match (&mut self.writing, self.due) {
+            (Some(writing), _) => {
+                let ended = writing.await.map_err(|panicked| chain(&panicked));
+                self.writing = None;
+                self.ended(ended.and_then(|ended| ended.map_err(|error| chain(&error))));
+            }
+            (None, Some(due)) => tokio::time::sleep_until(due).await,
+            (None, None) => std::future::pending().await,
+        }
+    }
+
+    /// Begins a write where one is due. `stale` says since when what is served may be wrong.
+    pub(super) fn tend(&mut self, served: &Served, stale: Option<Since>) {
+        let Some(snapshot) = &served.config.snapshot else { return };
+        self.due = self.next(snapshot, served, stale);
+        if self.writing.is_none() && self.due.is_some_and(|due| due <= Instant::now()) {
+            self.begin(snapshot, served, stale);
+        }
+    }
+
+    fn next(&self, snapshot: &Snapshot, served: &Served, stale: Option<Since>) -> Option<Instant> {
+        if *served.known() == Known::Nothing {
+            return None;
+        }
+        match &self.last {
+            None => Some(Instant::now()),
+            Some(last) if last.revision != served.driver.revision() || self.failed.is_some() => {
+                Some(last.at + snapshot.interval)
+            }
+            Some(last) if stale.is_none() => Some(last.at + snapshot.interval.max(REFRESH)),
+            Some(_) => None,
+        }
+    }
+
+    fn begin(&mut self, snapshot: &Snapshot, served: &Served, stale: Option<Since>) {
+        let began = Instant::now();
+        let written = now();
+        let complete = match served.known() {
+            Known::These(names) => Some(names.iter().cloned().collect()),
+            Known::All | Known::Nothing => None,
+        };
+        let state = State {
+            written,
+            fresh: written.saturating_sub(stale.map_or(0, |since| since.age().as_secs())),
+            complete,
+            pods_known: served.driver.pods_known(),
+        };
+        let identity = identity(&self.server, &served.config.kubernetes);
+        let image = Image::new(&identity, &state, served.driver.index(), self.room);
+        let pause = began.elapsed();
+        self.counters.pauses(pause);
+        debug!(?pause, "copied the cluster for the snapshot");
+        self.last = Some(Last { revision: served.driver.revision(), at: began });
+        let (path, counters) = (snapshot.path.clone(), self.counters.clone());
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            let ended = write(&path, image);
+            match &ended {
+                Ok(octets) => counters.succeeds(written, *octets),
+                Err(_) => counters.fails(),
+            }
+            ended
+        }));
+    }
+
+    fn ended(&mut self, ended: Result<u64, String>) {
+        match ended {
+            Ok(octets) => {
+                self.room = usize::try_from(octets).unwrap_or_default();
+                if self.failed.take().is_some() {
+                    info!("the snapshot is written again");
+                }
+            }
+            Err(why) => {
+                if self.failed.as_deref() != Some(&why) {
+                    warn!("{why}; what was written before stays, and it is tried again");
+                }
+                self.failed = Some(why);
+            }
+        }
+    }
+
+    /// Writes what was not yet, at the end.
+    pub(super) async fn finish(&mut self, served: &Served, stale: Option<Since>) {
+        let Some(snapshot) = &served.config.snapshot else { return };
+        let last = async {
+            if self.writing.is_some() {
+                self.changed().await;
+            }
+            if self.next(snapshot, served, stale).is_some() {
+                self.begin(snapshot, served, stale);
+                self.changed().await;
+            }
+        };
+        if tokio::time::timeout(LAST_PATIENCE, last).await.is_err() {
+            warn!(
+                "the last snapshot is not written after {} s: the one before stays",
+                LAST_PATIENCE.as_secs()
+            );
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! From a file to a cluster, or to the reason why not.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::SnapshotError;
+use super::format::{Damage, Identity, Kept, Refused, parse};
+
+/// The most octets of a snapshot: those of some twenty million endpoints.
+pub(super) const MAX: u64 = 1 << 30;
+
+/// Reads the snapshot of what is followed; None where there is no file.
+///
+/// # Errors
+/// When it cannot be read, is damaged, of another format, or of anything else than what is followed. Nothing of it has
+/// been used then.
+pub fn read(path: &Path, ours: &Identity) -> Result<Option<Kept>, SnapshotError> {
+    let damaged = |source| SnapshotError::Damaged { path: path.into(), source };
+    let octets = match octets(path) {
+        Ok(octets) => octets,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(SnapshotError::Read { path: path.into(), source }),
+    };
+    if octets.len() as u64 > MAX {
+        return Err(damaged(Damage::TooLong(octets.len() as u64)));
+    }
+    let kept = parse(&octets).map_err(|refused| match refused {
+        Refused::Damaged(source) => damaged(source),
+        Refused::Version(found) => SnapshotError::Version { path: path.into(), found },
+    })?;
+    match kept.identity.differs(ours) {
+        None => Ok(Some(kept)),
+        Some((what, theirs, ours)) => Err(SnapshotError::Foreign { path: path.into(), what, theirs, ours }),
+    }
+}
+
+fn octets(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    // A pipe or a device would be waited for, or never end.
+    if !about.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut octets = Vec::with_capacity(usize::try_from(about.len().min(MAX)).unwrap_or_default());
+    file.take(MAX + 1).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::tests::{mk_identity, mk_octets};
+    use super::*;
+    use crate::source::chain;
+
+    #[test]
+    fn errors_name_the_file_and_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept");
+        assert!(read(&path, &mk_identity()).unwrap().is_none(), "no file is no error");
+        std::fs::write(&path, mk_octets()).unwrap();
+        assert!(read(&path, &mk_identity()).unwrap().is_some());
+        let said = |ours: &Identity| chain(&read(&path, ours).err().unwrap());
+        let named = |text: String, words: &[&str]| {
+            let words = words.iter().chain(["kept"].iter());
+            words.for_each(|word| assert!(text.contains(word), "{word} is not in: {text}"));
+        };
+        named(said(&Identity { server: "https://x".into(), ..mk_identity() }), &["API server", "https://x"]);
+        std::fs::write(&path, "apiVersion: v1").unwrap();
+        named(said(&mk_identity()), &["damaged", "does not begin"]);
+        std::fs::write(&path, &mk_octets()[1..]).unwrap();
+        named(said(&mk_identity()), &["damaged"]);
+        assert!(chain(&read(folder.path(), &mk_identity()).unwrap_err()).contains("cannot read"));
+    }
+}
