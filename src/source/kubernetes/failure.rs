@@ -89,11 +89,6 @@ impl Failure {
         Self::new(Cause::Silent, "the watch went silent: the connection is dead")
     }
 
-    /// Listing anew is what mends it.
-    pub(super) fn behind() -> Self {
-        Self::new(Cause::Gone, "the watch is far behind a list that was made beside it: listing anew")
-    }
-
     pub(super) fn of_request(error: kube::core::request::Error) -> Self {
         Self::ended(chain(&error))
     }

@@ -16,7 +16,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use kube::api::{Request, WatchParams};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::answer::{Api, Messages};
 use super::decode::{Decoded, Encoding, Said, Version};
@@ -48,6 +48,8 @@ pub(super) struct Closed;
 /// Why a list or a watch ended.
 pub(super) enum End {
     Failed(Failure),
+    /// The watch has not come as far as a list beside it: it is not gone on with.
+    Behind,
     Closed,
 }
 
@@ -105,6 +107,12 @@ impl Follow {
                     continue;
                 }
                 Err(End::Closed) => return,
+                Err(End::Behind) => {
+                    info!("{}: the watch is far behind a list beside it: listing anew", self.scope);
+                    self.watch.restarts(Restart::Gone);
+                    position = None;
+                    continue;
+                }
                 Err(End::Failed(failure)) => failure,
             };
             self.watch.fails(failure.cause);
@@ -181,7 +189,7 @@ impl Follow {
                 match of_task.items(Purpose::Compare).await {
                     Ok((version, _)) => Ok(version),
                     Err(End::Failed(failure)) => Err(failure),
-                    Err(End::Closed) => Err(Failure::ended("nobody listens any more")),
+                    Err(End::Behind | End::Closed) => Err(Failure::ended("nobody listens any more")),
                 }
             });
         }
@@ -195,7 +203,7 @@ impl Follow {
             Stage::Void(lags) => {
                 self.send(Event::Unlisted).await?;
                 if lags {
-                    return Err(Failure::behind().into());
+                    return Err(End::Behind);
                 }
             }
         }
@@ -231,7 +239,8 @@ impl Follow {
         match ended {
             Ok(()) => self.watch.restarts(Restart::Ended),
             Err(End::Failed(failure)) => self.watch.restarts(Restart::of(failure.cause)),
-            Err(End::Closed) => {}
+            // The latter is counted where it is taken up.
+            Err(End::Closed | End::Behind) => {}
         }
     }
 

@@ -8,6 +8,7 @@
 mod api;
 mod asker;
 mod away;
+mod beside;
 mod certificates;
 mod client;
 mod clock;
