@@ -24,6 +24,8 @@ const FINISH: u32 = 5;
 /// Why a stream does not begin or end as it should.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
+    #[error("nobody listens there")]
+    Connect(#[source] io::Error),
     #[error("the connection broke")]
     Io(#[from] io::Error),
     #[error("what came is no control frame of Frame Streams")]

@@ -132,7 +132,7 @@ impl Writer {
 
     async fn connect(&self) -> Result<Box<dyn Stream>, StreamError> {
         within(async {
-            let mut stream = self.address.connect().await?;
+            let mut stream = self.address.connect().await.map_err(StreamError::Connect)?;
             frames::open(&mut stream).await?;
             Ok(stream)
         })
@@ -180,7 +180,7 @@ struct Whole<'e>(&'e StreamError);
 impl fmt::Display for Whole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            StreamError::Io(cause) => write!(f, "{}: {cause}", self.0),
+            StreamError::Connect(cause) | StreamError::Io(cause) => write!(f, "{}: {cause}", self.0),
             other => write!(f, "{other}"),
         }
     }

@@ -8,12 +8,15 @@ mod check;
 mod cli;
 mod configuration;
 mod dnstap;
+#[cfg(all(feature = "tls", feature = "https", feature = "quic"))]
+mod encrypted;
 mod follow;
 mod follow_replaced;
 mod listening;
 mod logs;
 mod manifests;
 mod metrics;
+mod metrics_operations;
 mod metrics_page;
 mod process;
 mod records;
