@@ -8,12 +8,12 @@
 #   datagrams   garbage over UDP
 #   garbage     garbage over TCP
 #   slow        clients that ask for large answers without a pause and never read
-#   handshakes  TLS handshakes that are never finished (with TLS=tls://ADDRESS…, a listener of this build)
+#   handshakes  TLS handshakes that are never finished
 #
 # The server has core 0; what floods and what asks share core 1, where the good client comes first (SCHED_FIFO, as root):
 # it asks in turn and mostly waits, so that its time is the server's and not the scheduler's.
 #
-# Usage: [ROUNDS=5] [DURATION=4] [CONNECTIONS=10000] [KINDS="held silent datagrams garbage slow"] tests/flood.sh [path of rollcall]
+# Usage: [ROUNDS=5] [DURATION=4] [CONNECTIONS=10000] [KINDS="held silent datagrams garbage slow handshakes"] tests/flood.sh [path of rollcall]
 #        ROLLCALL_SMOKE=1: two rounds of 1.5 s, and a bound that a busy machine holds
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,7 +27,7 @@ most_own=164 most_kernel=640
 # Milliseconds that a scheduler may take anyway: below them a ratio says nothing.
 if [ -n "${ROLLCALL_SMOKE:-}" ]; then : "${ROUNDS:=2}" "${DURATION:=1.5}"; most=3 floor=5000; fi
 rounds=${ROUNDS:-5} duration=${DURATION:-4} connections=${CONNECTIONS:-10000}
-read -ra kinds <<<"${KINDS:-held silent datagrams garbage slow}"
+read -ra kinds <<<"${KINDS:-held silent datagrams garbage slow handshakes}"
 [ "$(nproc)" -gt 1 ] || { say "two cores are needed: one for the server, one for the rest"; exit 1; }
 build_bench
 
@@ -42,9 +42,13 @@ admin = "off"
 tcp_connections = 16384
 lameduck = 0
 END
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=flood -keyout "$work/tls.key" \
+  -out "$work/tls.crt" 2>/dev/null
 cores[rollcall]=0
-start_rollcall rollcall --manifests "$work/dump.json"
+start_rollcall rollcall --manifests "$work/dump.json" --listen tls://127.0.0.1:0 --tls-certificate "$work/tls.crt" \
+  --tls-key "$work/tls.key"
 server=${addresses[rollcall]} pid=${pids[rollcall]}
+tls=$(sed -n 's/^listening tls //p' "$work/rollcall.log")
 
 first=()
 chrt -f 10 true 2>/dev/null && first=(chrt -f 10)
@@ -67,7 +71,7 @@ for round in $(seq "$rounds"); do
   for kind in "${kinds[@]}"; do
     for over in udp tcp; do note quiet "$over" "$(ask "$over")"; done
     target=$server
-    [ "$kind" != handshakes ] || target=${TLS:?TLS names the address of a TLS listener}
+    [ "$kind" != handshakes ] || target=$tls
     cores[flood]=1
     start flood nice -n 10 "$bin/flood" "$kind" --server "$target" --connections "${many[$kind]}" --large "$large" \
       --seconds 600 --seed "$round"

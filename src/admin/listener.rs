@@ -1,7 +1,7 @@
-//! The HTTP side: a bounded number of connections, each with a bound on its patience.
+//! The HTTP side: a bounded number of connections, in all and of one client, each with a bound on its patience.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::routing::get;
+use dashmap::DashMap;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -25,6 +26,9 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(2);
 const CONNECTION: Duration = Duration::from_secs(5);
 /// The most octets of a request's head.
 const MAX_HEAD: usize = 16 << 10;
+/// A client may have one connection of so many. Who opens more and says nothing would keep the kubelet's probes waiting,
+/// and a pod whose probes are late is ended.
+const SHARE: usize = 4;
 /// Behind an error of accept (no descriptors left): the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -124,18 +128,23 @@ fn routes(pages: Pages) -> Router {
 
 async fn accept(listener: TcpListener, limit: usize, routes: Router) {
     let slots = Arc::new(Semaphore::new(limit));
+    let by_client = Arc::new(DashMap::new());
     let mut connections = JoinSet::new();
     loop {
         // A slot first: connections that find none wait in the kernel.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 debug!(%error, "admin: accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
+        };
+        let Some(share) = Share::of(&by_client, peer.ip(), limit.div_ceil(SHARE)) else {
+            debug!(client = %peer.ip(), "admin: closed: too many connections of one client");
+            continue;
         };
         let service = TowerToHyperService::new(routes.clone());
         connections.spawn(async move {
@@ -147,7 +156,54 @@ async fn accept(listener: TcpListener, limit: usize, routes: Router) {
             let connection = http.serve_connection(TokioIo::new(stream), service);
             // What ends badly is the client's affair.
             let _ = tokio::time::timeout(CONNECTION, connection).await;
-            drop(slot);
+            drop((share, slot));
         });
+    }
+}
+
+/// A client's connection among those that it may have; given back when it is dropped.
+struct Share {
+    by_client: Arc<DashMap<IpAddr, usize>>,
+    client: IpAddr,
+}
+
+impl Share {
+    fn of(by_client: &Arc<DashMap<IpAddr, usize>>, client: IpAddr, most: usize) -> Option<Self> {
+        let client = client.to_canonical();
+        let mut held = by_client.entry(client).or_default();
+        if *held >= most {
+            return None;
+        }
+        *held += 1;
+        drop(held);
+        Some(Self { by_client: Arc::clone(by_client), client })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.by_client.remove_if_mut(&self.client, |_, held| {
+            *held = held.saturating_sub(1);
+            *held == 0
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_has_its_share_and_gives_it_back() {
+        let by_client = Arc::new(DashMap::new());
+        let share = |text: &str| Share::of(&by_client, text.parse().unwrap(), 2);
+        let first = share("192.0.2.1").unwrap();
+        let _second = share("::ffff:192.0.2.1").unwrap();
+        assert!(share("192.0.2.1").is_none());
+        let other = share("192.0.2.2").unwrap();
+        drop(first);
+        assert!(share("192.0.2.1").is_some());
+        drop(other);
+        assert_eq!(by_client.len(), 1, "who has none is not remembered");
     }
 }

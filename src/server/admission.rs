@@ -17,6 +17,9 @@ use super::tcp_counters::TcpCounters;
 /// Behind an error of accept (no descriptors left): the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The same trouble is not logged again for this long: strangers can make it, ten times a second.
+const REPEAT: Duration = Duration::from_secs(60);
+
 /// How long a stop goes on taking connections that the kernel has accepted already, and TCP as long again questions that
 /// are on their way: what arrived before it is answered.
 pub(super) const LAST: Duration = Duration::from_millis(50);
@@ -113,7 +116,7 @@ pub(super) async fn accept<F: Future<Output = ()> + Send + 'static>(
     mut serve: impl FnMut(TcpStream, Guard, watch::Receiver<bool>) -> F,
 ) {
     let mut connections = JoinSet::new();
-    let mut end = None;
+    let (mut end, mut warned) = (None, None::<Instant>);
     while end.is_none_or(|end| Instant::now() < end) {
         let accepted = tokio::select! {
             biased;
@@ -135,7 +138,10 @@ pub(super) async fn accept<F: Future<Output = ()> + Send + 'static>(
             }
             Err(error) => {
                 // Out of files or memory: the connections that are there go on, and one may end.
-                warn!(%error, "cannot accept a connection");
+                if warned.is_none_or(|at| at.elapsed() >= REPEAT) {
+                    warn!(%error, "cannot accept a connection");
+                    warned = Some(Instant::now());
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

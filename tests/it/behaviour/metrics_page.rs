@@ -1,6 +1,7 @@
 //! `/metrics` as a page: its two forms, its methods, and that docs/metrics.md names just what is on it.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +37,24 @@ fn both_forms_with_their_types_and_other_methods_refused() {
         "{}",
         nothing.body
     );
+}
+
+/// Each would be waited for two seconds long, and the probe behind all of them.
+#[test]
+fn who_says_nothing_keeps_no_probe_waiting() {
+    let counting = Counting::start(&nginx(1), "");
+    let silent: Vec<_> = (0..600).map(|_| std::net::TcpStream::connect(counting.admin).unwrap()).collect();
+    let start = Instant::now();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+    socket.connect(&counting.admin.into()).unwrap();
+    let mut probe = std::net::TcpStream::from(socket);
+    probe.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    probe.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut said = String::new();
+    probe.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?} behind {} others", start.elapsed(), silent.len());
 }
 
 #[test]
