@@ -21,6 +21,9 @@ cd "$(dirname "$0")/.."
 . bench/lib.sh
 require_rollcall "${1:-target/release/rollcall}"
 most=2 floor=0
+# What a client may cost: 164 KiB of the server's own (a question that is not whole, answers that are not read), and the
+# kernel's buffers of it (both ends are on this machine).
+most_own=164 most_kernel=640
 # Milliseconds that a scheduler may take anyway: below them a ratio says nothing.
 if [ -n "${ROLLCALL_SMOKE:-}" ]; then : "${ROUNDS:=2}" "${DURATION:=1.5}"; most=3 floor=5000; fi
 rounds=${ROUNDS:-5} duration=${DURATION:-4} connections=${CONNECTIONS:-10000}
@@ -77,7 +80,7 @@ for round in $(seq "$rounds"); do
 done
 kill -0 "$pid"
 
-awk -v most="$most" -v floor="$floor" '
+awk -v most="$most" -v floor="$floor" -v own="$((most_own * many[slow] / 1024 + 64))" -v kernel="$((most_kernel * many[slow] / 1024))" '
 function field(key, i, pair) { for (i = 2; i <= NF; i++) { split($i, pair, "="); if (pair[1] == key) return pair[2] } }
 function middle(n, i, j, v) { for (i = 2; i <= n; i++) { v = list[i]; for (j = i - 1; j > 0 && list[j] > v; j--) list[j + 1] = list[j]; list[j + 1] = v } return list[int((n + 1) / 2)] }
 function said(kind, phase, over, key, form, i, v) { for (i = 1; i <= rounds; i++) list[i] = value[kind, phase, over, key, i] + 0; v = middle(rounds); return sprintf(form " (" form "–" form ")", v, list[1], list[rounds]) }
@@ -100,6 +103,10 @@ END {
     printf "| %s | %s | %s | %s | %s | %s | %s |\n", kind, over, said(kind, "quiet", over, "p99_us", "%.0f"), said(kind, "flood", over, "p99_us", "%.0f"), said(kind, "ratio", over, "p99", "%.2f"), said(kind, "flood", over, "rss_mib", "%.0f"), said(kind, "flood", over, "kernel_mib", "%.0f")
     for (i = 1; i <= rounds; i++) list[i] = value[kind, "ratio", over, "p99", i]
     ratio = middle(rounds)
+    for (i = 1; i <= rounds; i++) {
+      if (value[kind, "flood", over, "rss_mib", i] > own) { bad = 1; late = late sprintf("\n%s: the server has %d MiB, more than %d", kind, value[kind, "flood", over, "rss_mib", i], own) }
+      if (value[kind, "flood", over, "kernel_mib", i] > kernel) { bad = 1; late = late sprintf("\n%s: the kernel has %d MiB of TCP, more than %d", kind, value[kind, "flood", over, "kernel_mib", i], kernel) }
+    }
     for (i = 1; i <= rounds; i++) list[i] = value[kind, "flood", over, "p99_us", i]
     if (ratio > most && middle(rounds) > floor) { bad = 1; late = late sprintf("\n%s over %s: %.1f times as long, more than %g", kind, over, ratio, most) }
   }

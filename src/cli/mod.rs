@@ -31,7 +31,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answer questions over UDP and TCP
+    /// Answer questions over UDP and TCP, TLS, HTTPS and QUIC
     Serve(serve::Serve),
     /// Validate configuration and manifests: list every problem, exit 1 if there is an error
     Check(check::Check),

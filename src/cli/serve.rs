@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::flags::SourceFlags;
-use crate::config::{Config, LogFormat, Typed, TypedLog, TypedSnapshot};
+use crate::config::{Config, LogFormat, Typed, TypedLog, TypedSnapshot, TypedTls};
 use crate::run;
 
-/// Answer questions over UDP and TCP.
+/// Answer questions over UDP and TCP, TLS, HTTPS and QUIC.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints `listening udp+tcp ADDRESS` for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again, as a change of either does.\n\n  rollcall serve --config config/demo.toml\n  rollcall serve --kubeconfig ~/.kube/config --listen 127.0.0.1:5300\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300"
+    after_help = "Prints `listening udp+tcp ADDRESS` (or tls, https, quic) for each address and `ready` once it answers from a complete cluster, on standard error. SIGTERM answers on for `[limits] lameduck` and ends; SIGHUP reads configuration and manifests again, as a change of either does.\n\n  rollcall serve --config config/demo.toml\n  rollcall serve --kubeconfig ~/.kube/config --listen 127.0.0.1:5300\n  kubectl get ns,svc,endpointslices,sts,pods -A -o yaml |\n    rollcall serve --manifests - --listen 127.0.0.1:5300\n  rollcall serve --manifests m --listen tls://127.0.0.1:8853 --tls-certificate tls.crt --tls-key tls.key"
 )]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -19,6 +19,9 @@ pub(super) struct Serve {
 
     /// Listen here, UDP and TCP; may be repeated, replaces the file's list; port 0 takes a free one
     /// [default: 0.0.0.0:53 and [::]:53]
+    ///
+    /// tls://ADDRESS (port 853), https://ADDRESS[/PATH] (port 443, /dns-query) and quic://ADDRESS (port 853) listen for
+    /// DNS over TLS, HTTPS and QUIC, with the certificate of `--tls-certificate` or `[tls]`.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Vec<String>>,
 
@@ -26,6 +29,14 @@ pub(super) struct Serve {
     /// [default: 127.0.0.1:9153]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+
+    /// The certificate of tls://, https:// and quic:// (PEM, the server's own first); a new one is taken as it comes
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
 
     /// Keep the cluster of an API server in this file, and serve it from there at a start without the API server
     ///
@@ -47,6 +58,11 @@ impl Serve {
             admin: self.admin.clone(),
             snapshot: TypedSnapshot { path: self.snapshot.clone(), ..TypedSnapshot::default() },
             log: TypedLog { format: self.log_format.clone(), ..TypedLog::default() },
+            tls: TypedTls {
+                certificate: self.tls_certificate.clone(),
+                key: self.tls_key.clone(),
+                ..TypedTls::default()
+            },
             ..source.typed()
         };
         // Called again at each reload, for the file may have changed; flags and environment stay, and win.

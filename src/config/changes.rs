@@ -26,6 +26,20 @@ pub const AT_NEXT_START: &[&str] = &[
     "limits.udp_pin",
     "limits.udp_busy_poll",
     "limits.admin_connections",
+    "tls.certificate",
+    "tls.key",
+    "tls.min_version",
+    "tls.reload",
+    "limits.tls_handshake",
+    "limits.encrypted_question",
+    "limits.https_connections",
+    "limits.https_connections_per_client",
+    "limits.https_streams",
+    "limits.https_idle",
+    "limits.quic_connections",
+    "limits.quic_connections_per_client",
+    "limits.quic_streams",
+    "limits.quic_idle",
 ];
 
 /// A key with two values. No key holds a secret: tokens are in kubeconfigs, which are named here and not read.

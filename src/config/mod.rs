@@ -4,6 +4,7 @@
 //! its key. Imports nothing of the house but the types that it resolves to.
 
 mod changes;
+mod encrypted;
 mod error;
 mod log;
 mod numbers;
@@ -11,11 +12,12 @@ mod resolve;
 mod typed;
 
 pub use changes::{AT_NEXT_START, Change, changes};
+pub use encrypted::Encrypted;
 pub use error::{ConfigError, Problem};
 pub use log::{Log, LogFormat};
 pub use numbers::{NUMBERS, Number};
 pub use resolve::{Admin, Cluster, Config, Snapshot, Stale};
 pub use typed::{
-    Typed, TypedDnstap, TypedLimits, TypedLog, TypedReload, TypedSnapshot, TypedSource, TypedStale, TypedTtl,
-    TypedUpstream,
+    Typed, TypedDnstap, TypedLimits, TypedLog, TypedReload, TypedSnapshot, TypedSource, TypedStale, TypedTls,
+    TypedTtl, TypedUpstream,
 };

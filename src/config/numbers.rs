@@ -5,7 +5,7 @@
 pub struct Number {
     /// `limits.tcp_idle`.
     pub key: &'static str,
-    /// `s`, `ms`, `µs`, `KiB`, `MiB`; empty for counts.
+    /// `s`, `ms`, `µs`, `octets`, `KiB`, `MiB`; empty for counts.
     pub unit: &'static str,
     /// Without a word in the configuration.
     pub default: u64,
@@ -122,6 +122,65 @@ pub const NUMBERS: &[Number] = &[
         32,
         [1, 4096],
         "Questions of one TCP connection that wait for the upstream.",
+    ),
+    number(
+        "limits.tls_handshake",
+        "s",
+        5,
+        [1, 60],
+        "How long the handshake of a TLS, HTTPS or QUIC connection may take; TLS shares the other limits of TCP.",
+    ),
+    number(
+        "limits.encrypted_question",
+        "octets",
+        4096,
+        [512, 65_535],
+        "The size of a question over HTTPS or QUIC; a longer one is refused.",
+    ),
+    number(
+        "limits.https_connections",
+        "",
+        1024,
+        [1, 1_000_000],
+        "HTTPS connections at one time; more are closed as they come.",
+    ),
+    number("limits.https_connections_per_client", "", 256, [1, 1_000_000], "The same for one client."),
+    number(
+        "limits.https_streams",
+        "",
+        100,
+        [1, 10_000],
+        "Questions at one time on an HTTPS connection (HTTP/2).",
+    ),
+    number(
+        "limits.https_idle",
+        "s",
+        30,
+        [1, 3600],
+        "How long an HTTPS connection may be silent or leave replies unread, and a request be unfinished.",
+    ),
+    number(
+        "limits.quic_connections",
+        "",
+        1024,
+        [1, 1_000_000],
+        "QUIC connections at one time; more are refused as they come.",
+    ),
+    number("limits.quic_connections_per_client", "", 256, [1, 1_000_000], "The same for one client."),
+    number("limits.quic_streams", "", 100, [1, 10_000], "Questions at one time on a QUIC connection."),
+    number(
+        "limits.quic_idle",
+        "s",
+        30,
+        [1, 3600],
+        "How long a QUIC connection may be without a question, a question be unfinished, or a reply unread.",
+    ),
+    number(
+        "tls.reload",
+        "s",
+        5,
+        [1, 3600],
+        "How often the certificate and its key are looked at for a change.",
     ),
     number(
         "limits.upstream_in_flight",

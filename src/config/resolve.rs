@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::encrypted::Encrypted;
 use super::error::{ConfigError, Problem};
 use super::log::{Log, LogFormat, filter};
 use super::numbers::of;
 use super::typed::{Typed, TypedSnapshot, TypedSource};
 use crate::model::{Label, Selector};
-use crate::server::{DnstapAddress, TcpLimits, UdpSettings, UpstreamLimits};
+use crate::server::{DnstapAddress, EncryptedAddress, TcpLimits, UdpSettings, UpstreamLimits};
 use crate::source::kubernetes::{self, Access};
 use crate::source::manifests;
 use crate::wire::Name;
@@ -25,6 +26,7 @@ use crate::zone::{Nameserver, Order, PodNames, PtrNames, Ttl};
 pub struct Config {
     pub zone: Name,
     pub listen: Vec<SocketAddr>,
+    pub encrypted: Encrypted,
     /// The operator named the addresses: one that cannot be bound is an error, even where the machine has no
     /// such family.
     pub listen_is_given: bool,
@@ -124,6 +126,8 @@ impl Config {
         if listen.is_empty() {
             r.say("listen", "is empty: give at least one address");
         }
+        let (encrypted, listen): (Vec<String>, Vec<String>) =
+            listen.into_iter().partition(|text| EncryptedAddress::is_meant(text));
         let (limits, ttl) = (&typed.limits, &typed.ttl);
         let lameduck = limits.lameduck.or(typed.source.manifests.as_ref().map(|_| 0));
         let default_ns = vec![format!("ns.dns.{zone}")];
@@ -137,6 +141,7 @@ impl Config {
         let selector = r.one("source.label_selector", &selector, parse::<Selector>).unwrap_or_default();
         let config = Self {
             listen: r.all("listen", &listen, |text| address(text, 53)),
+            encrypted: r.encrypted(&encrypted, &typed.tls, limits),
             listen_is_given,
             order: r.choice(
                 "order",
@@ -296,12 +301,12 @@ fn reverse(text: &str) -> Result<IpNet, String> {
     Err(format!("`{text}`: the length of a reverse prefix is 8 to 24 for IPv4 and 4 to 124 for IPv6"))
 }
 
-struct Resolver {
+pub(super) struct Resolver {
     problems: Vec<Problem>,
 }
 
 impl Resolver {
-    fn say(&mut self, key: &str, message: impl Into<String>) {
+    pub(super) fn say(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push(Problem { key: key.to_owned(), message: message.into() });
     }
 
@@ -309,7 +314,7 @@ impl Resolver {
         parse(text).map_err(|message| self.say(key, message)).ok()
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &mut self,
         key: &str,
         texts: &[String],
@@ -318,7 +323,12 @@ impl Resolver {
         texts.iter().filter_map(|text| self.one(key, text, &mut parse)).collect()
     }
 
-    fn choice<T: Copy + Default>(&mut self, key: &str, text: Option<String>, choices: &[(&str, T)]) -> T {
+    pub(super) fn choice<T: Copy + Default>(
+        &mut self,
+        key: &str,
+        text: Option<String>,
+        choices: &[(&str, T)],
+    ) -> T {
         let Some(text) = text else { return T::default() };
         if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
             return *choice;
@@ -328,7 +338,7 @@ impl Resolver {
         T::default()
     }
 
-    fn number<T: TryFrom<u64> + Default>(&mut self, key: &str, given: Option<u64>) -> T {
+    pub(super) fn number<T: TryFrom<u64> + Default>(&mut self, key: &str, given: Option<u64>) -> T {
         let number = of(key);
         let value = given.unwrap_or(number.default);
         if (number.min..=number.max).contains(&value) {

@@ -30,6 +30,7 @@ pub struct Typed {
     pub log: TypedLog,
     pub dnstap: TypedDnstap,
     pub reload: TypedReload,
+    pub tls: TypedTls,
     pub limits: TypedLimits,
 }
 
@@ -110,6 +111,17 @@ pub struct TypedReload {
     pub follow: Option<bool>,
 }
 
+/// `[tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedTls {
+    pub certificate: Option<String>,
+    pub key: Option<String>,
+    pub min_version: Option<String>,
+    pub reload: Option<u64>,
+}
+
 /// `[limits]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -125,6 +137,16 @@ pub struct TypedLimits {
     pub tcp_connections_per_client: Option<u64>,
     pub tcp_idle: Option<u64>,
     pub tcp_pipelined: Option<u64>,
+    pub tls_handshake: Option<u64>,
+    pub encrypted_question: Option<u64>,
+    pub https_connections: Option<u64>,
+    pub https_connections_per_client: Option<u64>,
+    pub https_streams: Option<u64>,
+    pub https_idle: Option<u64>,
+    pub quic_connections: Option<u64>,
+    pub quic_connections_per_client: Option<u64>,
+    pub quic_streams: Option<u64>,
+    pub quic_idle: Option<u64>,
     pub upstream_in_flight: Option<u64>,
     pub upstream_timeout: Option<u64>,
     pub upstream_cache: Option<u64>,
@@ -177,6 +199,9 @@ const KEYS: &[(&str, Form)] = &[
     ("dnstap.socket", Form::Text),
     ("dnstap.tcp", Form::Text),
     ("reload.follow", Form::Bool),
+    ("tls.certificate", Form::Text),
+    ("tls.key", Form::Text),
+    ("tls.min_version", Form::Text),
     ("limits.udp_pin", Form::Bool),
 ];
 
@@ -192,8 +217,13 @@ impl Typed {
             .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let manifests = typed.source.manifests.as_mut().filter(|manifests| *manifests != "-");
-        let own =
-            [typed.source.kubeconfig.as_mut(), typed.snapshot.path.as_mut(), typed.dnstap.socket.as_mut()];
+        let own = [
+            typed.source.kubeconfig.as_mut(),
+            typed.snapshot.path.as_mut(),
+            typed.dnstap.socket.as_mut(),
+            typed.tls.certificate.as_mut(),
+            typed.tls.key.as_mut(),
+        ];
         for path in manifests.into_iter().chain(own.into_iter().flatten()) {
             let absolute: PathBuf = folder.join(&*path);
             *path = absolute.to_string_lossy().into_owned();
@@ -264,6 +294,12 @@ impl Typed {
             },
             dnstap: self.dnstap.or(other.dnstap),
             reload: TypedReload { follow: self.reload.follow.or(other.reload.follow) },
+            tls: TypedTls {
+                certificate: self.tls.certificate.or(other.tls.certificate),
+                key: self.tls.key.or(other.tls.key),
+                min_version: self.tls.min_version.or(other.tls.min_version),
+                reload: self.tls.reload.or(other.tls.reload),
+            },
             limits: self.limits.or(other.limits),
         }
     }
@@ -305,6 +341,20 @@ impl TypedLimits {
             tcp_connections_per_client: self.tcp_connections_per_client.or(other.tcp_connections_per_client),
             tcp_idle: self.tcp_idle.or(other.tcp_idle),
             tcp_pipelined: self.tcp_pipelined.or(other.tcp_pipelined),
+            tls_handshake: self.tls_handshake.or(other.tls_handshake),
+            encrypted_question: self.encrypted_question.or(other.encrypted_question),
+            https_connections: self.https_connections.or(other.https_connections),
+            https_connections_per_client: self
+                .https_connections_per_client
+                .or(other.https_connections_per_client),
+            https_streams: self.https_streams.or(other.https_streams),
+            https_idle: self.https_idle.or(other.https_idle),
+            quic_connections: self.quic_connections.or(other.quic_connections),
+            quic_connections_per_client: self
+                .quic_connections_per_client
+                .or(other.quic_connections_per_client),
+            quic_streams: self.quic_streams.or(other.quic_streams),
+            quic_idle: self.quic_idle.or(other.quic_idle),
             upstream_in_flight: self.upstream_in_flight.or(other.upstream_in_flight),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
             upstream_cache: self.upstream_cache.or(other.upstream_cache),

@@ -143,21 +143,25 @@ impl FromCluster {
     pub(super) async fn take(&mut self, served: &mut Served, new: Option<Config>) {
         self.take_updates(served, new).await;
         self.tell_freshness(served);
-        let stale = self.stale(served);
-        // What is half of one filter and half of another is not kept.
-        if (self.settled || self.from_snapshot.is_some())
-            && let Some(keeper) = &mut self.keeper
-        {
-            keeper.tend(served, stale);
+        let (stale, is_one) = (self.stale(served), self.is_of_one_filter());
+        match &mut self.keeper {
+            Some(keeper) if is_one => keeper.tend(served, stale),
+            Some(keeper) => keeper.rest(),
+            None => {}
         }
     }
 
     /// Keeps what was not kept yet.
     pub(super) async fn finish(&mut self, served: &Served) {
-        let stale = self.stale(served);
-        if let Some(keeper) = &mut self.keeper {
+        let (stale, is_one) = (self.stale(served), self.is_of_one_filter());
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| is_one) {
             keeper.finish(served, stale).await;
         }
+    }
+
+    /// Whether what is known is of the filter that is configured: half of one and half of another is not kept.
+    fn is_of_one_filter(&self) -> bool {
+        self.settled || self.from_snapshot.is_some()
     }
 
     async fn take_updates(&mut self, served: &mut Served, new: Option<Config>) {

@@ -152,6 +152,11 @@ impl Keeper {
         }
     }
 
+    /// Nothing is to be written just now.
+    pub(super) fn rest(&mut self) {
+        self.due = None;
+    }
+
     fn next(&self, snapshot: &Snapshot, served: &Served, stale: Option<Since>) -> Option<Instant> {
         if *served.known() == Known::Nothing {
             return None;

@@ -18,6 +18,10 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::{Log, LogFormat};
 
+/// What a level is said without filters of its own: below an error quinn has lines that strangers' packets cause, as many
+/// as they send.
+const QUIET: &str = "quinn_proto=error,quinn_udp=error";
+
 /// The form of every line from here on: one for the process, as standard error is.
 static JSON: AtomicBool = AtomicBool::new(false);
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
@@ -26,7 +30,7 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// changes the format alone.
 pub fn init(format: LogFormat) {
     JSON.store(format == LogFormat::Json, Ordering::Relaxed);
-    let filter = from_environment().unwrap_or_else(|| EnvFilter::new("info"));
+    let filter = from_environment().unwrap_or_else(|| EnvFilter::new(format!("{QUIET},info")));
     let (filter, handle) = reload::Layer::new(filter);
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Lines { text: Format::default().with_target(false) })
@@ -50,7 +54,7 @@ pub(super) fn apply(log: &Log) {
         return;
     }
     // It was checked with the rest of the configuration.
-    if let (Some(handle), Ok(filter)) = (FILTER.get(), EnvFilter::try_new(&log.level)) {
+    if let (Some(handle), Ok(filter)) = (FILTER.get(), EnvFilter::try_new(format!("{QUIET},{}", log.level))) {
         let _ = handle.reload(filter);
     }
 }

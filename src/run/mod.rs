@@ -2,6 +2,7 @@
 
 mod config_follower;
 mod driver;
+mod encrypted;
 mod feed;
 mod following;
 mod from_cluster;

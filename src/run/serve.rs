@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
+use super::encrypted::EncryptedListeners;
 use super::feed::Feed;
 use super::from_cluster::Counting;
 use super::logging::{self, say};
@@ -62,7 +63,11 @@ async fn run(
 
     let listeners = bind_all(&config)?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener: &Listener| listener.address).collect();
-    let own = own_addresses(&addresses)?;
+    let encrypted = EncryptedListeners::bind(&config)?;
+    let bound: Vec<_> = encrypted.addresses().collect();
+    let all: Vec<SocketAddr> =
+        addresses.iter().copied().chain(bound.iter().map(|(_, address)| *address)).collect();
+    let own = own_addresses(&all)?;
     let (publisher, reader) = zone(for_zone(&config, &own));
     let health = Health::new(reader.clone());
     let metrics = Metrics::default();
@@ -78,9 +83,12 @@ async fn run(
     tell_operations(&metrics, reloader.counter(), tapping.counters());
     // Before the sockets are read: who asks meanwhile is answered from it.
     feed.resume(&mut served).await;
-    let servers = Servers::start(&served.config, listeners, &reader, &metrics, tapping.tap())?;
+    let servers = Servers::start(&served.config, listeners, encrypted, &reader, &metrics, tapping.tap())?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
+    }
+    for (transport, address) in bound {
+        say(&format!("listening {transport} {address}"));
     }
     if let Some(admin) = &admin {
         say(&format!("listening admin {}", admin.address()));

@@ -175,6 +175,7 @@ impl Served {
         Config {
             zone: kept.zone,
             listen: kept.listen,
+            encrypted: kept.encrypted,
             admin: kept.admin,
             admin_connections: kept.admin_connections,
             cluster: kept.cluster,

@@ -6,11 +6,12 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, info, warn};
 
+use super::encrypted::{EncryptedListeners, EncryptedServers};
 use super::metrics::{Transports, tell_transports};
 use crate::admin::{AdminServer, Metrics, Pages};
 use crate::config::{Admin, Config};
 use crate::server::{
-    Listener, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer, Upstream, UpstreamSlot, bind,
+    BindError, Listener, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer, Upstream, UpstreamSlot, bind,
 };
 use crate::zone::Reader;
 
@@ -34,19 +35,23 @@ pub(super) fn bind_all(config: &Config) -> anyhow::Result<Vec<Listener>> {
                     if address.is_ipv6() { 6 } else { 4 }
                 );
             }
-            Err(error) => {
-                let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
-                let hint = if denied {
-                    " (ports below 1024 need CAP_NET_BIND_SERVICE; try --listen 127.0.0.1:5300)"
-                } else {
-                    ""
-                };
-                return Err(anyhow::Error::new(error).context(format!("cannot start{hint}")));
-            }
+            Err(error) => return Err(cannot_start(error)),
         }
     }
-    anyhow::ensure!(!listeners.is_empty(), "none of the addresses can be listened on");
+    let only_encrypted = config.listen.is_empty() && !config.encrypted.listen.is_empty();
+    anyhow::ensure!(only_encrypted || !listeners.is_empty(), "none of the addresses can be listened on");
     Ok(listeners)
+}
+
+/// Why an address cannot be listened on, with what helps.
+pub(super) fn cannot_start(error: BindError) -> anyhow::Error {
+    let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
+    let hint = if denied {
+        " (ports below 1024 need CAP_NET_BIND_SERVICE; try --listen 127.0.0.1:5300)"
+    } else {
+        ""
+    };
+    anyhow::Error::new(error).context(format!("cannot start{hint}"))
 }
 
 fn is_no_such_family(error: &std::io::Error) -> bool {
@@ -79,6 +84,15 @@ pub(super) struct Prepared {
     /// None: it stays as it is.
     upstream: Option<Option<Upstream>>,
     limits: TcpLimits,
+    /// Open files that may be needed.
+    files: u64,
+}
+
+/// Open files that a configuration may need. QUIC has one for all of its connections.
+fn files(config: &Config) -> u64 {
+    let https =
+        if config.encrypted.listen.is_empty() { 0 } else { config.encrypted.limits.https.connections };
+    (config.tcp.connections + https) as u64 + OTHER_FILES
 }
 
 fn new_upstream(config: &Config) -> anyhow::Result<Option<Upstream>> {
@@ -92,6 +106,7 @@ pub(super) struct Servers {
     udp: UdpServer,
     tcp: TcpServer,
     upstream: UpstreamSlot,
+    encrypted: EncryptedServers,
     drops: tokio::task::JoinHandle<()>,
 }
 
@@ -99,6 +114,7 @@ impl Servers {
     pub(super) fn start(
         config: &Config,
         listeners: Vec<Listener>,
+        encrypted: EncryptedListeners,
         reader: &Reader,
         metrics: &Metrics,
         tap: &Tap,
@@ -112,17 +128,19 @@ impl Servers {
         }
         let udp = UdpServer::start(udp, &config.udp, reader, Some(&upstream), tap)
             .context("cannot start a UDP thread")?;
-        allow_files(config.tcp.connections as u64 + OTHER_FILES);
-        let tcp = TcpServer::start(tcp, reader, &upstream, config.tcp, tap).context("cannot serve TCP")?;
-        let (of_udp, of_tcp) = (udp.counters(), tcp.counters());
-        let transports = Transports {
-            queries: vec![("udp", of_udp.queries().clone()), ("tcp", of_tcp.queries().clone())],
-            connections: vec![("tcp", of_tcp)],
-            udp: of_udp,
-        };
-        tell_transports(metrics, reader, transports);
+        allow_files(files(config));
+        let mut tcp =
+            TcpServer::start(tcp, reader, &upstream, config.tcp, tap).context("cannot serve TCP")?;
+        let encrypted = EncryptedServers::start(config, encrypted, &mut tcp, reader, &upstream, tap)?;
+        let mut connections = vec![("tcp", tcp.counters())];
+        connections.extend(encrypted.counters().iter().cloned());
+        let of_udp = udp.counters();
+        let mut queries = vec![("udp", of_udp.queries().clone())];
+        queries.extend(connections.iter().map(|(name, of)| (*name, of.queries().clone())));
+        tell_transports(metrics, reader, Transports { queries, connections, udp: of_udp });
+        encrypted.tell_certificate(metrics);
         let drops = tokio::spawn(say_drops(udp.counters()));
-        Ok(Self { udp, tcp, upstream, drops })
+        Ok(Self { udp, tcp, upstream, encrypted, drops })
     }
 
     /// Makes ready what a new configuration needs and may not get; changes nothing that is served yet.
@@ -133,18 +151,18 @@ impl Servers {
         if old.upstream.is_empty() {
             upstream.take().into_iter().for_each(|upstream| self.upstream.set(upstream));
         }
-        Ok(Prepared { upstream, limits: new.tcp })
+        Ok(Prepared { upstream, limits: new.tcp, files: files(new) })
     }
 
     /// Takes it over, once the zone goes by the new configuration.
     pub(super) fn set(&self, prepared: Prepared) {
         prepared.upstream.into_iter().for_each(|upstream| self.upstream.set(upstream));
-        allow_files(prepared.limits.connections as u64 + OTHER_FILES);
+        allow_files(prepared.files);
         self.tcp.set_limits(prepared.limits);
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        self.tcp.stop().await;
+        tokio::join!(self.tcp.stop(), self.encrypted.stop());
         self.drops.abort();
         let counters = self.udp.counters();
         tokio::task::spawn_blocking(|| self.udp.stop()).await.context("a UDP thread did not end")?;

@@ -34,7 +34,7 @@ pub struct Listener {
 pub struct BindError {
     /// Which.
     pub address: SocketAddr,
-    /// `udp` or `tcp`.
+    /// `udp` or `tcp`, or an encrypted one.
     pub transport: &'static str,
     /// Why.
     #[source]
@@ -63,6 +63,34 @@ fn bind_once(address: SocketAddr, udp: &UdpSettings) -> Result<Listener, BindErr
     let bound = tcp.local_addr().map_err(failed("tcp"))?;
     let udp = datagram::bind_all(bound, udp).map_err(failed("udp"))?;
     Ok(Listener { address: bound, udp, tcp })
+}
+
+/// Binds a TCP socket alone, of a transport over it; gives the address too, with the port that port 0 became.
+///
+/// # Errors
+/// As those of [`bind`].
+pub fn bind_stream(
+    address: SocketAddr,
+    transport: &'static str,
+) -> Result<(SocketAddr, TcpListener), BindError> {
+    let failed = |source| BindError { address, transport, source };
+    let listener = tcp(address).map_err(failed)?;
+    Ok((listener.local_addr().map_err(failed)?, listener))
+}
+
+/// Binds one UDP socket of a transport over it; gives the address too.
+///
+/// # Errors
+/// As those of [`bind`].
+pub fn bind_datagram(
+    address: SocketAddr,
+    transport: &'static str,
+) -> Result<(SocketAddr, UdpSocket), BindError> {
+    let failed = |source| BindError { address, transport, source };
+    let socket = open(address, Type::DGRAM, Protocol::UDP).map_err(failed)?;
+    socket.bind(&address.into()).map_err(failed)?;
+    let socket = UdpSocket::from(socket);
+    Ok((socket.local_addr().map_err(failed)?, socket))
 }
 
 pub(super) fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

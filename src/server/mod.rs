@@ -1,10 +1,13 @@
-//! From packets to packets: UDP on threads of its own, TCP on tokio, one [`Responder`] behind both.
+//! From packets to packets: UDP on threads of its own, TCP on tokio, TLS over it, HTTPS and QUIC beside it, one
+//! [`Responder`] behind all of them.
 //!
 //! Knows the zone and the wire, never the cluster. Imports `zone` and `wire`.
 
+mod admission;
 mod cores;
 mod counters;
 mod datagram;
+mod encrypted;
 mod histogram;
 mod listen;
 mod queries;
@@ -20,8 +23,17 @@ mod upstream;
 
 pub use counters::{UdpCounters, UdpCounts};
 pub use datagram::UdpSettings;
+#[cfg(any(feature = "tls", feature = "https"))]
+pub use encrypted::Handshake;
+#[cfg(feature = "https")]
+pub use encrypted::HttpsServer;
+#[cfg(feature = "quic")]
+pub use encrypted::QuicServer;
+#[cfg(feature = "encrypted")]
+pub use encrypted::{CertificateCounts, CertificateError, CertificateFiles, Certificates};
+pub use encrypted::{EncryptedAddress, EncryptedLimits, EncryptedTransport, StreamLimits, TlsVersion};
 pub use histogram::{DURATIONS, Histogram, HistogramCounts};
-pub use listen::{BindError, Listener, bind, reachable};
+pub use listen::{BindError, Listener, bind, bind_datagram, bind_stream, reachable};
 pub use queries::{Asked, QueryCell, QueryCounters, QueryCounts, Replies};
 pub use responder::{Pinned, Questions, Reply, Responder, Transport};
 pub use tap::{Dnstap, DnstapAddress, QueryLog, Queue, Tap, TapCounter};

@@ -1,20 +1,55 @@
 //! One packet in, one packet out.
 
 use super::queries::Asked;
-use crate::wire::{Name, Query, Response};
+use crate::wire::{Name, Query, Response, pad};
 use crate::zone::{Lookup, Outcome, Reader, Scratch, View, answer, look_up};
 
 /// The most octets that are sent over UDP, and what the OPT records of replies say: what crosses the links of
 /// the day in one piece (the figure of the 2020 DNS flag day).
 pub(super) const UDP_PAYLOAD: u16 = 1232;
 
-/// What a reply may be as large as.
+/// How a packet came, and so what its reply may be as large as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// The client's EDNS size, 512 to 1232 octets.
     Udp,
     /// 65535 octets.
     Tcp,
+    /// RFC 7858: 65535 octets, padded.
+    Tls,
+    /// RFC 8484: the same.
+    Https,
+    /// RFC 9250: the same.
+    Quic,
+}
+
+/// The lengths that replies are padded to multiples of where nobody else can read them (RFC 8467, section 4.1).
+const PADDING_BLOCK: usize = 468;
+
+impl Transport {
+    /// Whether nobody but the client can read a reply.
+    #[must_use]
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https | Self::Quic)
+    }
+
+    /// Pads a finished reply of so many octets, where that is of use: a client with EDNS can read it (RFC 7830,
+    /// section 4, leaves it to us where the client did not ask for it). Gives its length.
+    pub(super) fn pad(self, reply: &mut [u8], length: usize) -> usize {
+        if self.is_encrypted() { pad(reply, length, PADDING_BLOCK) } else { length }
+    }
+
+    /// The same for a reply that waited for the upstream.
+    pub(super) fn padded(self, mut reply: Vec<u8>) -> Vec<u8> {
+        if self.is_encrypted() {
+            let length = reply.len();
+            let room = (length + 2 * PADDING_BLOCK).min(usize::from(u16::MAX)).max(length);
+            reply.resize(room, 0);
+            let length = pad(&mut reply, length, PADDING_BLOCK);
+            reply.truncate(length);
+        }
+        reply
+    }
 }
 
 /// What to do about a packet.
@@ -68,7 +103,7 @@ impl Responder {
         Pinned { view: self.reader.view(), queries: &mut self.queries, scratch: &mut self.scratch }
     }
 
-    /// Answers one packet into `out`, which must hold 1232 octets for UDP and 65535 for TCP.
+    /// Answers one packet into `out`, which must hold 1232 octets for UDP and 65535 for the others.
     pub fn respond(&mut self, packet: &[u8], transport: Transport, out: &mut [u8]) -> Reply {
         self.pin().respond(packet, transport, out)
     }
@@ -82,7 +117,7 @@ pub struct Pinned<'r> {
 }
 
 impl<'r> Pinned<'r> {
-    /// Answers one packet into `out`, which must hold 1232 octets for UDP and 65535 for TCP.
+    /// Answers one packet into `out`, which must hold 1232 octets for UDP and 65535 for the others.
     pub fn respond(&mut self, packet: &[u8], transport: Transport, out: &mut [u8]) -> Reply {
         self.look_up(std::iter::once(packet)).respond(0, packet, transport, out)
     }
@@ -164,7 +199,7 @@ impl Questions<'_, '_> {
         };
         let limit = match transport {
             Transport::Udp => query.udp_limit(usize::from(UDP_PAYLOAD)),
-            Transport::Tcp => usize::from(u16::MAX),
+            Transport::Tcp | Transport::Tls | Transport::Https | Transport::Quic => usize::from(u16::MAX),
         };
         let found = match std::mem::replace(question, Question::Silent) {
             Question::Silent | Question::Asked => return Reply::Silence,

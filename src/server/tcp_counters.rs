@@ -18,6 +18,8 @@ pub struct TcpCounts {
     pub refused_connections: u64,
     /// The same, of one client.
     pub refused_per_client: u64,
+    /// Let in, and closed because their handshake failed or took too long.
+    pub refused_handshake: u64,
     /// Closed because the client said nothing, or left a reply unread, for the idle time.
     pub idle_closed: u64,
 }
@@ -30,6 +32,7 @@ struct Cells {
     ended: AtomicU64,
     refused_connections: AtomicU64,
     refused_per_client: AtomicU64,
+    refused_handshake: AtomicU64,
     idle_closed: AtomicU64,
     queries: QueryCounters,
 }
@@ -66,6 +69,11 @@ impl TcpCounters {
         self.0.refused_per_client.fetch_add(1, Ordering::Relaxed);
     }
 
+    #[cfg_attr(not(feature = "encrypted"), allow(dead_code))]
+    pub(super) fn refused_handshake(&self) {
+        self.0.refused_handshake.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn idle_closed(&self) {
         self.0.idle_closed.fetch_add(1, Ordering::Relaxed);
     }
@@ -89,6 +97,7 @@ impl TcpCounters {
             accepted,
             refused_connections: read(&self.0.refused_connections),
             refused_per_client: read(&self.0.refused_per_client),
+            refused_handshake: read(&self.0.refused_handshake),
             idle_closed: read(&self.0.idle_closed),
         }
     }

@@ -4,12 +4,14 @@
 //! the house. hickory-proto is the oracle that the tests hold these parsers and writers against.
 
 mod constants;
+mod finished;
 mod name;
 mod query;
 mod response;
 mod reverse;
 
 pub use constants::{class, ede, rcode, rtype};
+pub use finished::{has_option, least_ttl, pad};
 pub use name::{Name, NameError, ParsedName};
 pub use query::{Edns, Query, QueryError};
 pub use response::{Full, RecordSet, Response, SrvTarget};

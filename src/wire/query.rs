@@ -173,15 +173,15 @@ impl Query {
     }
 }
 
-struct Record {
-    rtype: u16,
+pub(super) struct Record {
+    pub(super) rtype: u16,
     class: u16,
-    ttl: [u8; 4],
-    rdata: usize,
-    end: usize,
+    pub(super) ttl: [u8; 4],
+    pub(super) rdata: usize,
+    pub(super) end: usize,
 }
 
-fn record(packet: &[u8], at: usize) -> Result<Record, QueryError> {
+pub(super) fn record(packet: &[u8], at: usize) -> Result<Record, QueryError> {
     let fixed_at = skip_name(packet, at).ok_or(QueryError::Records)?;
     let fixed: &[u8; 10] = packet[fixed_at..].first_chunk().ok_or(QueryError::Records)?;
     let rdata = fixed_at + 10;
@@ -199,7 +199,7 @@ fn record(packet: &[u8], at: usize) -> Result<Record, QueryError> {
 }
 
 /// Where a name that may be compressed ends; what a pointer points to is not looked at.
-fn skip_name(packet: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn skip_name(packet: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let length = usize::from(*packet.get(at)?);
         match length {

@@ -120,9 +120,13 @@ fn write_connections(page: &mut Page<'_>, counts: &[(&str, TcpCounts)]) {
         counts.iter().map(|(name, counts)| (transport(name), counts.accepted)),
     );
     let refused = counts.iter().flat_map(|(name, counts)| {
-        let reasons =
-            [("connections", counts.refused_connections), ("per_client", counts.refused_per_client)];
-        reasons.map(|(reason, count)| (vec![("transport", *name), ("reason", reason)], count))
+        let mut reasons =
+            vec![("connections", counts.refused_connections), ("per_client", counts.refused_per_client)];
+        // Without TLS there is none.
+        if *name != "tcp" {
+            reasons.push(("handshake", counts.refused_handshake));
+        }
+        reasons.into_iter().map(|(reason, count)| (vec![("transport", *name), ("reason", reason)], count))
     });
     page.counter(
         "rollcall_tcp_refused",

@@ -64,6 +64,9 @@ pub(super) const INET6: i32 = 2;
 /// `SocketProtocol`.
 const UDP: i32 = 1;
 const TCP: i32 = 2;
+const DOT: i32 = 3;
+const DOH: i32 = 4;
+const DOQ: i32 = 7;
 
 /// Who says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +118,9 @@ fn both(exchange: &Exchange) -> Message {
         socket_protocol: Some(match exchange.transport {
             Transport::Udp => UDP,
             Transport::Tcp => TCP,
+            Transport::Tls => DOT,
+            Transport::Https => DOH,
+            Transport::Quic => DOQ,
         }),
         query_address: Some(octets(exchange.client)),
         query_port: Some(exchange.client.port().into()),

@@ -102,6 +102,9 @@ pub(super) fn transport(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
+        Transport::Https => "https",
+        Transport::Quic => "quic",
     }
 }
 

@@ -164,11 +164,13 @@ impl Follow {
         relisting.put_off();
         let version = position.insert(version);
         let Some(messages) = messages else { return Ok(()) };
-        match self.events(messages, version, relisting).await {
+        let ended = match self.events(messages, version, relisting).await {
             // The list's own bound is far away: from here on watches are shorter.
             Err(End::Failed(failure)) if failure.cause == Cause::Silent => Ok(()),
             ended => ended,
-        }
+        };
+        self.count(&ended);
+        ended
     }
 
     /// Begins a list beside the watch where it is time for one.
@@ -219,26 +221,22 @@ impl Follow {
         }
         self.watch.answers();
         self.begin_relist(relisting);
-        self.events(messages, version, relisting).await
+        let ended = self.events(messages, version, relisting).await;
+        self.count(&ended);
+        ended
     }
 
-    /// The events of a watch until it ends.
-    async fn events(
-        &self,
-        messages: Messages,
-        version: &mut Version,
-        relisting: &mut Relisting,
-    ) -> Result<(), End> {
-        let end = self.events_of(messages, version, relisting).await;
-        match &end {
+    /// Counts the end of a watch.
+    fn count(&self, ended: &Result<(), End>) {
+        match ended {
             Ok(()) => self.watch.restarts(Restart::Ended),
             Err(End::Failed(failure)) => self.watch.restarts(Restart::of(failure.cause)),
             Err(End::Closed) => {}
         }
-        end
     }
 
-    async fn events_of(
+    /// The events of a watch until it ends.
+    async fn events(
         &self,
         mut messages: Messages,
         version: &mut Version,

@@ -129,10 +129,10 @@ fn check(packet: &[u8], transport: Transport, reply: &Reply, buffer: &[u8]) {
 /// The most octets that a reply may have, as hickory-proto reads the query; what it cannot read may hold an OPT.
 fn limit(packet: &[u8], transport: Transport) -> usize {
     match (transport, Message::from_vec(packet)) {
-        (Transport::Tcp, _) => 65535,
         (Transport::Udp, Ok(query)) => {
             query.edns.map_or(512, |edns| usize::from(edns.max_payload()).clamp(512, 1232))
         }
         (Transport::Udp, Err(_)) => 1232,
+        _ => 65535,
     }
 }

@@ -96,7 +96,15 @@ fn what_is_not_known_yet_and_what_is_known_no_longer() {
 fn the_docs_name_every_family_and_no_other() {
     let api = Api::start();
     api.put_service("a", &["10.0.0.1"]);
-    let program = Program::ready(&api, &[], &[]);
+    // A certificate is told of where there is one.
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let tls = ["--listen", "tls://127.0.0.1:0", "--tls-certificate", certificate, "--tls-key", key];
+    let program = Program::ready(&api, &tls, &[]);
     program.ask(&format!("-t AAAA {}", name("default", "a")));
     let scrape = Scrape::of(program.admin);
     let shown: BTreeSet<String> = scrape.families().into_keys().collect();

@@ -8,6 +8,8 @@ mod check;
 mod cli;
 mod configuration;
 mod dnstap;
+#[cfg(all(feature = "tls", feature = "https", feature = "quic"))]
+mod encrypted;
 mod follow;
 mod follow_replaced;
 mod listening;

@@ -105,11 +105,11 @@ fn check(packet: &[u8], transport: Transport, asked: &Asked) -> Result<(), Strin
 fn limit(packet: &[u8], transport: Transport) -> usize {
     let read = Message::from_vec(packet);
     match (transport, read) {
-        (Transport::Tcp, _) => 65535,
         (Transport::Udp, Ok(query)) => {
             query.edns.map_or(512, |edns| edns.max_payload().clamp(512, 1232)).into()
         }
         (Transport::Udp, Err(_)) => 1232,
+        _ => 65535,
     }
 }
 

@@ -18,6 +18,8 @@ const START: Duration = Duration::from_secs(30);
 pub(crate) struct Server {
     child: Child,
     addresses: Vec<SocketAddr>,
+    /// Of the encrypted transports, by their names.
+    encrypted: Vec<(String, SocketAddr)>,
     /// Keeps the pipe's reader, so that a full pipe never stops the child.
     lines: Receiver<String>,
 }
@@ -43,7 +45,7 @@ impl Server {
         let stderr = child.stderr.take().context("no standard error")?;
         let (sender, lines) = channel();
         thread::spawn(move || read_lines(stderr, &sender));
-        let mut server = Self { child, addresses: Vec::new(), lines };
+        let mut server = Self { child, addresses: Vec::new(), encrypted: Vec::new(), lines };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -51,6 +53,13 @@ impl Server {
     /// The addresses of `listening udp+tcp`, in the order they were printed; never empty.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The address of `listening tls`, `https` or `quic`.
+    #[cfg_attr(not(feature = "encrypted"), allow(dead_code))]
+    pub(crate) fn encrypted(&self, transport: &str) -> SocketAddr {
+        let found = self.encrypted.iter().find(|(name, _)| name == transport);
+        found.unwrap_or_else(|| panic!("no `listening {transport}`")).1
     }
 
     /// What the program printed since the last call.
@@ -68,6 +77,12 @@ impl Server {
                     if let Some(address) = line.strip_prefix("listening udp+tcp ") {
                         let address = address.trim().parse();
                         self.addresses.push(address.with_context(|| format!("not an address: {line}"))?);
+                    }
+                    for transport in ["tls", "https", "quic"] {
+                        let address = line.strip_prefix(&format!("listening {transport} "));
+                        if let Some(address) = address.and_then(|address| address.trim().parse().ok()) {
+                            self.encrypted.push((transport.to_owned(), address));
+                        }
                     }
                     let ready = line == "ready";
                     printed.push(line);

@@ -1,0 +1,75 @@
+//! An authority of the test's own, and what it issues.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// The name in the certificates.
+pub(super) const NAME: &str = "dns.example";
+
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root: CertificateDer<'static>,
+}
+
+/// A certificate and its key.
+pub(super) struct Issued {
+    pub(super) certificate: String,
+    pub(super) key: String,
+    pub(super) der: Vec<u8>,
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap().der().clone();
+        Self { issuer: Issuer::new(params, key), root }
+    }
+
+    /// A certificate with a serial number of its own, for the year 2070.
+    pub(super) fn issue(&self, serial: u64) -> Issued {
+        self.issue_until(serial, 2070)
+    }
+
+    pub(super) fn issue_until(&self, serial: u64, year: i32) -> Issued {
+        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        params.serial_number = Some(serial.into());
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Issued { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().to_vec() }
+    }
+
+    /// What a client that trusts it begins with.
+    pub(super) fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.clone()).unwrap();
+        roots
+    }
+
+    /// How a client that trusts it greets, with these protocols.
+    pub(super) fn client(&self, protocols: &[&[u8]]) -> ClientConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        config
+    }
+}
+
+impl Issued {
+    /// Puts the pair where the server looks for it.
+    pub(super) fn write(&self, folder: &Path) {
+        std::fs::write(folder.join("tls.crt"), &self.certificate).unwrap();
+        std::fs::write(folder.join("tls.key"), &self.key).unwrap();
+    }
+}
