@@ -129,10 +129,16 @@ impl Served {
     }
 
     /// Takes over a new configuration. A namespace that it adds is REFUSED until it is known: its names are never
-    /// denied for want of their records.
+    /// denied for want of their records. Where no answer depends on what differs (limits, the log), no record is made
+    /// again: a large cluster's take a second of a processor.
     pub(super) fn reconfigure(&mut self, new: Config) {
+        let settings = |served: &Self| (for_records(&served.config), served.zone_settings());
+        let before = settings(self);
         self.config = new;
-        self.driver.set_settings(for_records(&self.config), self.zone_settings());
+        let now = settings(self);
+        if now != before {
+            self.driver.set_settings(now.0, now.1);
+        }
     }
 
     /// Tells of which namespaces everything is published; what a filter before this one admitted is forgotten.

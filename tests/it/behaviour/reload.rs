@@ -194,6 +194,22 @@ fn another_upstream_is_asked() {
 }
 
 #[test]
+fn what_changes_no_answer_keeps_the_serial() {
+    let mut served = served("");
+    let serial = |served: &Reloaded| -> u32 {
+        let reply = ask(served.process.address(), "-t SOA cluster.local");
+        reply.sections[0][0].split(' ').nth(6).unwrap().parse().unwrap()
+    };
+    let before = serial(&served);
+    served.hangup_with("[log]\nqueries = 1000\n[limits]\ntcp_idle = 7\n");
+    served.process.wait_for_words(&["the configuration is taken over"]);
+    assert_eq!(serial(&served), before);
+    served.hangup_with("[ttl]\npositive = 7\n");
+    served.process.wait_for_words(&["the configuration is taken over"]);
+    assert!(serial(&served) > before);
+}
+
+#[test]
 fn many_signals_do_no_harm() {
     let mut served = served("");
     for round in 0..10 {
