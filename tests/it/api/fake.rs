@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -113,12 +114,16 @@ impl Shared {
 pub(super) struct Api {
     pub(super) address: SocketAddr,
     shared: Arc<Shared>,
+    accepting: Option<thread::JoinHandle<()>>,
 }
 
 impl Api {
-    /// Starts one on a free port, that accepts the token `t`.
+    /// Starts one on a free port, that accepts the token `t`. Its address is its own, so that nobody else takes the port
+    /// before a test starts another one there.
     pub(super) fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap())
+        static NEXT: AtomicU16 = AtomicU16::new(1);
+        let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        Self::start_at(SocketAddr::from(([127, 90, high, low], 0)))
     }
 
     /// The same at an address.
@@ -128,7 +133,7 @@ impl Api {
         let shared = Arc::new(Shared::default());
         (shared.state().version, shared.state().token) = (1000, "t".into());
         let of_thread = Arc::clone(&shared);
-        thread::spawn(move || {
+        let accepting = thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let shared = Arc::clone(&of_thread);
                 if shared.state().over {
@@ -137,7 +142,7 @@ impl Api {
                 thread::spawn(move || serve(&stream, &shared));
             }
         });
-        Self { address, shared }
+        Self { address, shared, accepting: Some(accepting) }
     }
 
     /// Changes what there is, and tells those that wait.
@@ -257,8 +262,12 @@ impl Api {
 impl Drop for Api {
     fn drop(&mut self) {
         self.change(|state| state.over = true);
-        // The thread that accepts looks up.
-        let _ = TcpStream::connect(self.address);
+        // The thread that accepts looks up, and closes: another one may be started at the address right behind this.
+        if TcpStream::connect(self.address).is_ok()
+            && let Some(accepting) = self.accepting.take()
+        {
+            let _ = accepting.join();
+        }
     }
 }
 
