@@ -26,7 +26,7 @@ const QUIET: &str = "quinn_proto=error,quinn_udp=error";
 static JSON: AtomicBool = AtomicBool::new(false);
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-/// Starts logging at `info`, for what is to be said before the configuration is read; see [`apply`]. A second call
+/// Starts logging at `info`, for what is to be said before the configuration is read; see `apply`. A second call
 /// changes the format alone.
 pub fn init(format: LogFormat) {
     JSON.store(format == LogFormat::Json, Ordering::Relaxed);
