@@ -1,8 +1,10 @@
 //! The encrypted transports: bound with the others, started behind them, each with its line.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+#[cfg(feature = "encrypted")]
 use std::sync::Arc;
 
+#[cfg(feature = "encrypted")]
 use anyhow::Context as _;
 
 use crate::admin::Metrics;
@@ -107,6 +109,10 @@ impl EncryptedServers {
 #[cfg(feature = "encrypted")]
 impl EncryptedServers {
     /// Starts those that are listened on.
+    #[cfg_attr(
+        not(all(feature = "tls", feature = "https", feature = "quic")),
+        allow(unused_variables, reason = "each transport takes its own")
+    )]
     pub(super) fn start(
         config: &Config,
         listeners: EncryptedListeners,
