@@ -340,7 +340,7 @@ fn mk_index(services: u32) -> Index {
     index
 }
 
-/// `cargo test --release --test it hundred_thousand -- --ignored --nocapture`: the figure of docs/outages.md.
+/// `cargo test --release --test it hundred_thousand -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement: of a release build, on a machine that does nothing else"]
 fn a_hundred_thousand_endpoints_are_served_within_100_ms_of_the_start() {
