@@ -56,7 +56,7 @@ fn check_names_what_is_wrong() {
 
 /// What the commands wait is a minute.
 #[test]
-#[ignore = "takes a minute: cargo test --test it api:: -- --ignored"]
+#[ignore = "takes a minute: cargo test --test it api::commands -- --ignored"]
 fn a_server_that_cannot_list_is_named_within_a_minute() {
     let silent = Api::start();
     let forbidden = Api::start();

@@ -340,10 +340,10 @@ fn mk_index(services: u32) -> Index {
     index
 }
 
-/// `cargo test --release --test it hundred_thousand -- --ignored --nocapture`.
+/// Prints how long it takes: `cargo test --release --test it hundred_thousand -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement: of a release build, on a machine that does nothing else"]
-fn a_hundred_thousand_endpoints_are_served_within_100_ms_of_the_start() {
+fn a_hundred_thousand_endpoints_are_served_from_a_snapshot() {
     let (_folder, path) = mk_place();
     let index = mk_index(10_000);
     let identity = Identity {
@@ -382,5 +382,4 @@ fn a_hundred_thousand_endpoints_are_served_within_100_ms_of_the_start() {
         "from exec to the first answer: {:?} to {:?}, half of them within {:?}",
         took[0], took[10], took[5]
     );
-    assert!(took[5] < Duration::from_millis(100), "{took:?}");
 }
