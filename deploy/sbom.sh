@@ -15,7 +15,7 @@ trap 'rm -f "$made"' EXIT
 SOURCE_DATE_EPOCH=0 cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps \
   --target "$target"
 here="path+file://$PWD"
-jq --arg here "$here" 'del(.serialNumber)
+jq --compact-output --arg here "$here" 'del(.serialNumber)
   | .metadata.component |= del(.components)
   | (.. | strings | select(startswith($here))) |= "pkg:cargo/" + (split("#")[1] | split(" ")[0])
   | .metadata.component.purl |= split("?")[0]' "$made" >"$out"
