@@ -6,6 +6,8 @@
 # Needs root, systemd, dig, iproute2, overlayfs, and what deploy/deb.sh needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=tests/checks.sh
+. tests/checks.sh
 rollcall=$(realpath "${1:-target/release/rollcall}")
 work=$(mktemp -d)
 init='' shell=''
@@ -16,23 +18,6 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-passed=0 failed=0
-is() {
-  if [ "$2" = "$3" ]; then
-    printf 'ok   %s: %s\n' "$1" "${2//$'\n'/ }" && passed=$((passed + 1))
-  else
-    printf 'FAIL %s: got "%s", wanted "%s"\n' "$1" "$2" "$3" && failed=$((failed + 1))
-  fi
-}
-# until COMMAND…: for 10 s at most.
-until_true() {
-  for _ in $(seq 100); do
-    if "$@" >/dev/null 2>&1; then return 0; fi
-    sleep 0.1
-  done
-  return 1
-}
-
 package=$(deploy/deb.sh "$rollcall" "$work/packages" | tail -1)
 
 # What runs inside before systemd does: a writable copy of the root, without the units of this machine.
@@ -126,5 +111,4 @@ inside systemctl start rollcall && until_true answers
 inside dpkg --remove rollcall >"$work/dpkg" 2>&1 || cat "$work/dpkg"
 is "gone with the package" "$(inside systemctl is-active rollcall || true) $(ask kubernetes.default.svc.cluster.local | grep -c refused)" "inactive 1"
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+summary
