@@ -58,9 +58,11 @@ impl Follow {
             ..self.watch_params()
         };
         let request = Request::new(self.scope.path()).watch(&params, "").map_err(Failure::of_request)?;
+        // Before it is asked for: the server fixes what the list says before it sends the head of its answer, and what
+        // the watch tells in between is newer.
+        self.send(purpose.begin()).await?;
         let mut messages = self.api.watch(request, LIST_HEAD_PATIENCE, self.options.max_object).await?;
         let encoding = messages.encoding;
-        self.send(purpose.begin()).await?;
         loop {
             let patience = || Instant::now() + LIST_PATIENCE;
             let octets = match messages.next(patience).await? {

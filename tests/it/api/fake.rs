@@ -86,6 +86,8 @@ struct State {
     changes: Vec<(u64, String, String)>,
     /// How often the watches of a path were ended.
     ended: HashMap<String, u32>,
+    /// Between what a streamed list says and the head of its answer.
+    before_head: Duration,
     scripts: HashMap<String, VecDeque<Answer>>,
     rules: HashMap<String, Rule>,
     token: String,
@@ -218,6 +220,12 @@ impl Api {
         });
     }
 
+    /// What a streamed list says is fixed so long before the head of its answer comes. An API server copies its cache
+    /// first, and answers then.
+    pub(super) fn answer_late(&self, wait: Duration) {
+        self.change(|state| state.before_head = wait);
+    }
+
     /// Ends the watches of a path, as a server does that has no more time for them.
     pub(super) fn end_watches(&self, path: &str) {
         self.change(|state| *state.ended.entry(path.to_owned()).or_default() += 1);
@@ -346,14 +354,18 @@ fn wait_for_the_end(shared: &Shared) {
 }
 
 fn healthy(stream: &TcpStream, shared: &Shared, request: &Request, began: u32) {
-    let (objects, version, mut next) = {
+    let (objects, version, mut next, before_head) = {
         let state = shared.state();
         let objects = state.objects.get(&request.path).into_iter().flat_map(BTreeMap::values);
-        (objects.cloned().collect::<Vec<_>>(), state.version.to_string(), state.changes.len())
+        let objects = objects.cloned().collect::<Vec<_>>();
+        (objects, state.version.to_string(), state.changes.len(), state.before_head)
     };
     if !request.is_watch() {
         http::answer(stream, 200, JSON, page(&version, "", &objects).as_bytes());
         return;
+    }
+    if request.is_streamed() {
+        thread::sleep(before_head);
     }
     if !http::begin(stream, JSON) {
         return;
