@@ -237,7 +237,7 @@ pub const NUMBERS: &[Number] = &[
         "s",
         90,
         [5, 600],
-        "How long a watch may bring neither an event nor a bookmark before it is cut and begun anew.",
+        "How long a watch may bring neither an event nor a bookmark before it is cut and begun anew; where watches that end in time bring none for so long, everything is listed beside them.",
     ),
     number(
         "limits.relist",

@@ -48,7 +48,7 @@ pub(super) struct Closed;
 /// Why a list or a watch ended.
 pub(super) enum End {
     Failed(Failure),
-    /// The watch has not come as far as a list beside it: it is not gone on with.
+    /// The watch disagrees with a list beside it on how far the cluster is: it is not gone on with.
     Behind,
     Closed,
 }
@@ -108,8 +108,8 @@ impl Follow {
                 }
                 Err(End::Closed) => return,
                 Err(End::Behind) => {
-                    info!("{}: the watch is far behind a list beside it: listing anew", self.scope);
-                    self.watch.restarts(Restart::Gone);
+                    info!("{}: the watch is not trusted: listing anew", self.scope);
+                    self.watch.restarts(Restart::Behind);
                     position = None;
                     continue;
                 }
@@ -169,6 +169,7 @@ impl Follow {
         self.send(Event::Listed).await?;
         self.watch.lists();
         trouble.is_over(&self.scope);
+        relisting.hears();
         relisting.put_off();
         let version = position.insert(version);
         let Some(messages) = messages else { return Ok(()) };
@@ -181,11 +182,11 @@ impl Follow {
         ended
     }
 
-    /// Begins a list beside the watch where it is time for one.
-    fn begin_relist(&self, relisting: &mut Relisting) {
+    /// Begins a list beside the watch, which has come as far as `version`, where it is time for one.
+    fn begin_relist(&self, relisting: &mut Relisting, version: &str) {
         if relisting.is_due() {
             let of_task = self.clone();
-            relisting.begin(async move {
+            relisting.begin(version, async move {
                 match of_task.items(Purpose::Compare).await {
                     Ok((version, _)) => Ok(version),
                     Err(End::Failed(failure)) => Err(failure),
@@ -200,9 +201,9 @@ impl Follow {
         match relisting.stage(version, &self.scope) {
             Stage::Nothing => {}
             Stage::Comparable => self.send(Event::Relisted).await?,
-            Stage::Void(lags) => {
+            Stage::Void(disagrees) => {
                 self.send(Event::Unlisted).await?;
-                if lags {
+                if disagrees {
                     return Err(End::Behind);
                 }
             }
@@ -225,10 +226,13 @@ impl Follow {
         let messages = self.api.watch(request, WATCH_HEAD_PATIENCE, self.options.max_object).await;
         let messages = messages.map_err(Failure::of_watch)?;
         if trouble.is_over(&self.scope) {
+            // An outage is no silence: who returns from it together does not list together.
+            relisting.hears();
             self.send(Event::Following).await?;
         }
         self.watch.answers();
-        self.begin_relist(relisting);
+        relisting.hasten(self.options.watch_silence);
+        self.begin_relist(relisting, version);
         let ended = self.events(messages, version, relisting).await;
         self.count(&ended);
         ended
@@ -278,6 +282,7 @@ impl Follow {
             let Some(said) = self.read(encoding, octets).await? else { continue };
             said_something = true;
             self.watch.says();
+            relisting.hears();
             let at = match said {
                 Said::Is(decoded) => {
                     let at = decoded.version.clone();

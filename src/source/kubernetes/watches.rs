@@ -19,13 +19,15 @@ pub enum Restart {
     Silent,
     /// Its version is no longer kept: everything is listed.
     Gone,
+    /// It disagreed with a list beside it on how far the cluster is: everything is listed.
+    Behind,
     /// The connection broke, or the server said an error.
     Failed,
 }
 
 impl Restart {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ended, Self::Silent, Self::Gone, Self::Failed];
+    pub const ALL: [Self; 5] = [Self::Ended, Self::Silent, Self::Gone, Self::Behind, Self::Failed];
 
     /// A word, as the metrics have it.
     #[must_use]
@@ -34,6 +36,7 @@ impl Restart {
             Self::Ended => "ended",
             Self::Silent => "silent",
             Self::Gone => "gone",
+            Self::Behind => "behind",
             Self::Failed => "failed",
         }
     }

@@ -67,10 +67,10 @@ fn as_an_event_where_nothing_differs() {
     expired(&Answer::error_event(410, "Gone"), false);
 }
 
-/// What a server says of a version that another one gave, as after a restored etcd.
+/// What a server says of a version that is no number, as something in front of it may have given.
 #[test]
 fn a_version_that_the_server_does_not_understand_has_expired() {
-    expired(&Answer::status(400, "BadRequest"), true);
+    expired(&Answer::status(422, "Invalid"), true);
 }
 
 #[test]

@@ -220,6 +220,11 @@ impl Api {
         });
     }
 
+    /// The versions of what changes from now on are above this one.
+    pub(super) fn rise_to(&self, version: u64) {
+        self.change(|state| state.version = state.version.max(version));
+    }
+
     /// What a streamed list says is fixed so long before the head of its answer comes. An API server copies its cache
     /// first, and answers then.
     pub(super) fn answer_late(&self, wait: Duration) {
@@ -340,7 +345,7 @@ fn serve(stream: &TcpStream, shared: &Shared) {
 /// What comes behind scripted lines or frames.
 fn behind(stream: &TcpStream, shared: &Shared, request: &Request, then: Then, from: (u32, usize)) {
     match then {
-        Then::GoOn => go_on(stream, shared, request, from),
+        Then::GoOn => go_on(stream, shared, request, (from.0, from.1, 0)),
         Then::End => {
             http::end(stream);
         }
@@ -364,6 +369,7 @@ fn healthy(stream: &TcpStream, shared: &Shared, request: &Request, began: u32) {
         http::answer(stream, 200, JSON, page(&version, "", &objects).as_bytes());
         return;
     }
+    let mut above = 0;
     if request.is_streamed() {
         thread::sleep(before_head);
     }
@@ -376,22 +382,29 @@ fn healthy(stream: &TcpStream, shared: &Shared, request: &Request, began: u32) {
         }
         http::line(stream, &bookmark(&version, true));
     } else if let Ok(from) = request.parameter("resourceVersion").parse::<u64>() {
+        // One that is yet to come is no error: nothing is told until the versions have come as far.
+        above = from;
         let state = shared.state();
         next = state.changes.iter().position(|(version, ..)| *version > from).unwrap_or(state.changes.len());
     }
-    go_on(stream, shared, request, (began, next));
+    go_on(stream, shared, request, (began, next, above));
 }
 
-/// Tells the changes from `next` on until the watch is over. `began`: how often watches of its path had been
-/// ended by then.
-fn go_on(stream: &TcpStream, shared: &Shared, request: &Request, (began, mut next): (u32, usize)) {
+/// Tells the changes from `next` on, those above a version, until the watch is over. `began`: how often watches of its
+/// path had been ended by then.
+fn go_on(
+    stream: &TcpStream,
+    shared: &Shared,
+    request: &Request,
+    (began, mut next, above): (u32, usize, u64),
+) {
     let seconds = request.parameter("timeoutSeconds").parse().unwrap_or(300);
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut state = shared.state();
     loop {
         let lines: Vec<String> = state.changes[next..]
             .iter()
-            .filter(|(_, path, _)| *path == request.path)
+            .filter(|(version, path, _)| *path == request.path && *version > above)
             .map(|(_, _, line)| line.clone())
             .collect();
         next = state.changes.len();

@@ -124,6 +124,26 @@ fn what_the_watch_has_not_told_yet_is_no_difference() {
     program.is_well();
 }
 
+/// Each watch ends in time and has nothing to say, as where the API server's cache stands still.
+#[test]
+fn where_watches_say_nothing_a_list_is_made() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let limits = [("ROLLCALL_LIMITS_WATCH_TIMEOUT", "5"), ("ROLLCALL_LIMITS_WATCH_SILENCE", "5")];
+    let mut program = Program::ready(&api, &[], &limits);
+    api.put_in_silence(SLICES, slice("default", "c", &["10.0.0.3"]));
+    api.put_in_silence(SERVICES, headless("default", "c"));
+    let paths = [SERVICES, SLICES];
+    let lists = |path| api.asked(path).iter().filter(|asked| *asked == "stream").count();
+    until("lists beside the watches", || paths.into_iter().all(|path| lists(path) == 2));
+    until("the comparison", || {
+        paths.into_iter().for_each(|path| api.say_how_far(path));
+        program.addresses(&name("default", "c")) == "10.0.0.3"
+    });
+    program.until_readyz(200, &["ok"]);
+    program.is_well();
+}
+
 #[test]
 fn a_watch_that_says_nothing_is_cut_and_begun_anew() {
     let api = Api::start();
