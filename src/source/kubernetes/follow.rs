@@ -189,7 +189,10 @@ impl Follow {
             relisting.begin(version, async move {
                 match of_task.items(Purpose::Compare).await {
                     Ok((version, _)) => Ok(version),
-                    Err(End::Failed(failure)) => Err(failure),
+                    Err(End::Failed(failure)) => {
+                        of_task.watch.fails(failure.cause);
+                        Err(failure)
+                    }
                     Err(End::Behind | End::Closed) => Err(Failure::ended("nobody listens any more")),
                 }
             });

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::fake::{Answer, Api, Then};
 use super::objects::{SERVICES, SLICES, at, bookmark, event, headless, name, slice};
 use super::program::{Program, until, until_asked};
+use crate::support::scrape::Scrape;
 
 /// Lists anew each second, and says what came of it.
 const OFTEN: [(&str, &str); 2] =
@@ -139,6 +140,24 @@ fn where_watches_say_nothing_a_list_is_made() {
     until("the comparison", || {
         paths.into_iter().for_each(|path| api.say_how_far(path));
         program.addresses(&name("default", "c")) == "10.0.0.3"
+    });
+    program.until_readyz(200, &["ok"]);
+    program.is_well();
+}
+
+#[test]
+fn a_list_beside_the_watch_that_fails_is_counted() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let mut program = Program::ready(&api, &[], &OFTEN);
+    api.rule(SLICES, |request| request.is_streamed().then(|| Answer::status(503, "ServiceUnavailable")));
+    let failed = "rollcall_api_failures_total{kind=\"EndpointSlice\",cause=\"other\"}";
+    assert_eq!(Scrape::of(program.admin).value(failed), 0.0);
+    until("a list that fails", || {
+        // A watch that ends sooner is a failure as well.
+        thread::sleep(Duration::from_millis(1400));
+        api.end_watches(SLICES);
+        Scrape::of(program.admin).value(failed) > 0.0
     });
     program.until_readyz(200, &["ok"]);
     program.is_well();
