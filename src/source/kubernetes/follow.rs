@@ -24,15 +24,13 @@ use super::failure::{Cause, Failure};
 use super::lines::Next;
 use super::lists::Purpose;
 use super::relisting::{Relisting, Stage};
-use super::trouble::Trouble;
+use super::trouble::{SHORT, Trouble};
 use super::watches::{Restart, Watch};
 use super::{Access, Event, Options, Scope, Update};
 use crate::source::{Problem, chain};
 
 /// Until the head of a watch's answer is there, which costs the server little to begin.
 const WATCH_HEAD_PATIENCE: Duration = Duration::from_secs(8);
-/// What broke sooner after it began did not work: the waits grow on, so that no loop is hot.
-const SHORT: Duration = Duration::from_secs(1);
 /// The server ends a watch by itself; this much later it is dead.
 const GRACE: Duration = Duration::from_secs(3);
 /// The first wait after an error.
@@ -87,13 +85,14 @@ impl Follow {
         let mut waits = waits();
         let mut relisting = Relisting::new(self.options.relist);
         loop {
-            trouble.began = None;
+            trouble.tries();
             let watched = position.is_some();
             let end = match &mut position {
                 None => self.list(&mut position, &mut trouble, &mut relisting).await,
                 Some(version) => self.watch(version, &mut trouble, &mut relisting).await,
             };
-            // What worked for a while is tried again at once; what did not is left alone for longer each time.
+            // What worked for a while is tried again at once; what did not is left alone for longer each time, so that no
+            // loop is hot.
             let lasted = trouble.began.is_some_and(|began| began.elapsed() >= SHORT);
             if lasted {
                 waits = self::waits();
@@ -116,6 +115,7 @@ impl Follow {
                 Err(End::Failed(failure)) => failure,
             };
             self.watch.fails(failure.cause);
+            trouble.fails(failure.cause);
             if failure.cause == Cause::Gone {
                 position = None;
                 if trouble.began.is_none() {
@@ -168,12 +168,14 @@ impl Follow {
         let (version, messages) = self.items(Purpose::Follow).await?;
         self.send(Event::Listed).await?;
         self.watch.lists();
+        trouble.begins();
+        trouble.hears();
         trouble.is_over(&self.scope);
         relisting.hears();
         relisting.put_off();
         let version = position.insert(version);
         let Some(messages) = messages else { return Ok(()) };
-        let ended = match self.events(messages, version, relisting).await {
+        let ended = match self.events(messages, version, trouble, relisting).await {
             // The list's own bound is far away: from here on watches are shorter.
             Err(End::Failed(failure)) if failure.cause == Cause::Silent => Ok(()),
             ended => ended,
@@ -228,17 +230,26 @@ impl Follow {
         let request = Request::new(self.scope.path()).watch(&params, version).map_err(Failure::of_request)?;
         let messages = self.api.watch(request, WATCH_HEAD_PATIENCE, self.options.max_object).await;
         let messages = messages.map_err(Failure::of_watch)?;
+        trouble.begins();
+        if !trouble.is_doubtful() {
+            self.lives(trouble, relisting).await?;
+            relisting.hasten(self.options.watch_silence);
+        }
+        self.begin_relist(relisting, version);
+        let ended = self.events(messages, version, trouble, relisting).await;
+        self.count(&ended);
+        ended
+    }
+
+    /// The server is there, and whatever was wrong is over.
+    async fn lives(&self, trouble: &mut Trouble, relisting: &mut Relisting) -> Result<(), Closed> {
+        self.watch.answers();
         if trouble.is_over(&self.scope) {
             // An outage is no silence: who returns from it together does not list together.
             relisting.hears();
             self.send(Event::Following).await?;
         }
-        self.watch.answers();
-        relisting.hasten(self.options.watch_silence);
-        self.begin_relist(relisting, version);
-        let ended = self.events(messages, version, relisting).await;
-        self.count(&ended);
-        ended
+        Ok(())
     }
 
     /// Counts the end of a watch.
@@ -256,6 +267,7 @@ impl Follow {
         &self,
         mut messages: Messages,
         version: &mut Version,
+        trouble: &mut Trouble,
         relisting: &mut Relisting,
     ) -> Result<(), End> {
         let encoding = messages.encoding;
@@ -277,15 +289,27 @@ impl Follow {
                 Next::End if !said_something && began.elapsed() < SHORT => {
                     return Err(Failure::ended("the watch ended as it began, without an event").into());
                 }
-                Next::End => return Ok(()),
+                Next::End => {
+                    if trouble.is_doubtful() {
+                        self.lives(trouble, relisting).await?;
+                    }
+                    return Ok(());
+                }
                 // A server that lives ends a watch in time.
                 Next::Silence => return Err(Failure::silent().into()),
             };
             heard = Instant::now();
             let Some(said) = self.read(encoding, octets).await? else { continue };
-            said_something = true;
-            self.watch.says();
-            relisting.hears();
+            // An error is no sign of life: it may be all that comes of a server whose own cache is stuck.
+            if !matches!(said, Said::Error(_)) {
+                said_something = true;
+                self.watch.says();
+                relisting.hears();
+                trouble.hears();
+                if trouble.is_doubtful() {
+                    self.lives(trouble, relisting).await?;
+                }
+            }
             let at = match said {
                 Said::Is(decoded) => {
                     let at = decoded.version.clone();

@@ -12,6 +12,8 @@ use super::failure::{Cause, Failure};
 const RECONNECT: Duration = Duration::from_secs(15);
 /// A refusal that has lasted so long is meant: right after its start an API server refuses what it will grant.
 const LASTING: Duration = Duration::from_secs(15);
+/// What broke sooner after it began did not work.
+pub(super) const SHORT: Duration = Duration::from_secs(1);
 /// The same trouble is not logged again for this long.
 const REPEAT: Duration = Duration::from_secs(60);
 
@@ -24,9 +26,41 @@ pub(super) struct Trouble {
     reconnected: Option<Instant>,
     /// When this try began to work.
     pub(super) began: Option<Instant>,
+    /// It has said something.
+    said_something: bool,
+    /// What failed ended as it began, without a word, or fell silent: that the next one begins proves nothing.
+    doubtful: bool,
 }
 
 impl Trouble {
+    /// A try begins.
+    pub(super) fn tries(&mut self) {
+        (self.began, self.said_something) = (None, false);
+    }
+
+    /// It begins to work: the head of an answer is there.
+    pub(super) fn begins(&mut self) {
+        self.began = Some(Instant::now());
+    }
+
+    /// It has said something.
+    pub(super) fn hears(&mut self) {
+        self.said_something = true;
+    }
+
+    /// It failed.
+    pub(super) fn fails(&mut self, cause: Cause) {
+        // Whatever swallows all that comes behind the head would be as good as new with each head. A connection that
+        // breaks after a while has lived until then.
+        let was_short = self.began.is_some_and(|began| began.elapsed() < SHORT);
+        self.doubtful |= cause == Cause::Silent || was_short && !self.said_something;
+    }
+
+    /// Whether the trouble goes on until something is said, or a watch ends in time.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
     /// Logs a failure; gives whether it is another one than the last.
     pub(super) fn is_news(&mut self, failure: &Failure, scope: &Scope) -> bool {
         let text = failure.to_string();
@@ -44,7 +78,7 @@ impl Trouble {
 
     /// Logs the end of it; gives whether there was any.
     pub(super) fn is_over(&mut self, scope: &Scope) -> bool {
-        self.began = Some(Instant::now());
+        self.doubtful = false;
         (self.said, self.reconnected) = (None, None);
         let since = self.since.take();
         if let Some(since) = since {
@@ -65,5 +99,43 @@ impl Trouble {
             self.reconnected = Some(Instant::now());
         }
         is_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Kind;
+
+    const SCOPE: Scope = Scope { kind: Kind::Service, namespace: None };
+
+    /// Whether a try is in doubt behind one that began, or did not, lasted for so long, spoke, or did not, and failed.
+    async fn doubtful(begins: bool, lasts: Duration, hears: bool, cause: Cause) -> bool {
+        let mut trouble = Trouble::default();
+        trouble.tries();
+        if begins {
+            trouble.begins();
+        }
+        tokio::time::advance(lasts).await;
+        if hears {
+            trouble.hears();
+        }
+        trouble.fails(cause);
+        // A failure of another kind proves nothing either.
+        trouble.tries();
+        trouble.fails(Cause::Other);
+        let is_doubtful = trouble.is_doubtful();
+        trouble.is_over(&SCOPE);
+        assert!(!trouble.is_doubtful());
+        is_doubtful
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_said_nothing_is_in_doubt_until_it_is_over() {
+        assert!(doubtful(true, SHORT, true, Cause::Silent).await);
+        assert!(doubtful(true, Duration::ZERO, false, Cause::Other).await);
+        assert!(!doubtful(true, Duration::ZERO, true, Cause::Other).await);
+        assert!(!doubtful(true, SHORT, false, Cause::Other).await);
+        assert!(!doubtful(false, Duration::ZERO, false, Cause::Other).await);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::fake::{Answer, Api, Then};
 use super::http::probe;
 use super::objects::{SERVICES, SLICES, at, bookmark, event, headless, name, slice};
-use super::program::{Program, until_asked};
+use super::program::{Program, until, until_asked};
 use crate::support::scrape::Scrape;
 
 #[test]
@@ -125,5 +125,57 @@ fn a_server_that_goes_away_and_returns_with_older_versions() {
     let scrape = Scrape::of(program.admin);
     assert!(scrape.value("rollcall_watch_restarts_total{kind=\"EndpointSlice\",cause=\"behind\"}") >= 1.0);
     assert_eq!(scrape.value("rollcall_relist_differences_total{kind=\"EndpointSlice\"}"), 0.0);
+    program.is_well();
+}
+
+const STALE: &str = "rollcall_stale_seconds";
+
+/// Slices are listed as they should be; their watches are answered like this.
+fn answer_watches(api: &Api, answer: Answer) {
+    // The one that goes on is to end as usual.
+    thread::sleep(Duration::from_millis(1100));
+    api.rule(SLICES, move |request| (!request.is_streamed()).then(|| answer.clone()));
+    api.end_watches(SLICES);
+}
+
+#[test]
+fn the_head_of_an_answer_with_nothing_behind_it_is_no_life() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let mut program = Program::ready(&api, &[], &[("ROLLCALL_LIMITS_WATCH_TIMEOUT", "5")]);
+    let a = name("default", "a");
+    // A watch that is dead for 8 s is cut, and the next one is no better.
+    answer_watches(&api, Answer::Lines(Vec::new(), Then::Silence));
+    until("it is stale", || Scrape::of(program.admin).value(STALE) > 11.0);
+    program.until_readyz(200, &["degraded", "EndpointSlices", "went silent"]);
+    assert_eq!(program.addresses(&a), "10.0.0.1");
+    api.rule(SLICES, |_| None);
+    api.put_service("a", &["10.0.0.2"]);
+    program.until_addresses(&a, "10.0.0.2");
+    program.until_readyz(200, &["ok"]);
+    assert_eq!(Scrape::of(program.admin).value(STALE), 0.0);
+    program.is_well();
+}
+
+#[test]
+fn a_watch_that_ends_as_it_begins_is_no_life() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let mut program = Program::ready(&api, &[], &[("ROLLCALL_LIMITS_WATCH_TIMEOUT", "5")]);
+    for (answer, words) in [
+        (Answer::Lines(Vec::new(), Then::End), "ended as it began"),
+        (Answer::Lines(Vec::new(), Then::Break), "the connection broke"),
+        (Answer::error_event(500, "InternalError"), "500 InternalError"),
+    ] {
+        answer_watches(&api, answer);
+        until("it is stale", || Scrape::of(program.admin).value(STALE) > 3.0);
+        program.until_readyz(200, &["degraded", "EndpointSlices", words]);
+        let said = program.printed().lines().filter(|line| line.contains(words)).count();
+        assert_eq!(said, 1, "{words}: once for all tries\n{}", program.printed());
+        // The next one ends in time, or says something: so it lives.
+        api.rule(SLICES, |_| None);
+        program.until_readyz(200, &["ok"]);
+        assert_eq!(Scrape::of(program.admin).value(STALE), 0.0);
+    }
     program.is_well();
 }
