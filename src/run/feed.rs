@@ -13,31 +13,23 @@ pub(super) enum Feed {
 }
 
 impl Feed {
-    /// Begins.
+    /// Begins; serves from the snapshot where there is one.
     ///
     /// # Errors
-    /// When the API server cannot even be asked: no kubeconfig, no account.
+    /// When there is none, and the API server cannot even be asked: no kubeconfig, no account.
     pub(super) async fn start(
         cluster: &Cluster,
-        config: &Config,
+        served: &mut Served,
         health: &Health,
         counting: &Counting,
     ) -> anyhow::Result<Self> {
         Ok(match cluster {
-            Cluster::Manifests(path) => Self::Manifests(Box::new(FromManifests::new(path, config))),
+            Cluster::Manifests(path) => Self::Manifests(Box::new(FromManifests::new(path, &served.config))),
             Cluster::Kubernetes(access) => {
-                let feed = FromCluster::start(access, &config.kubernetes, health.clone(), counting.clone());
-                let feed = feed.await?;
+                let feed = FromCluster::start(access, served, health.clone(), counting.clone()).await?;
                 Self::Cluster(Box::new(feed))
             }
         })
-    }
-
-    /// Serves from the snapshot where there is one.
-    pub(super) async fn resume(&mut self, served: &mut Served) {
-        if let Self::Cluster(feed) = self {
-            feed.resume(served).await;
-        }
     }
 
     /// Keeps what is to be kept, at the end.

@@ -16,7 +16,9 @@ use crate::cluster::Kind;
 use crate::config::Config;
 use crate::model::Label;
 use crate::source::chain;
-use crate::source::kubernetes::{Access, AccessError, Event, Kubernetes, Options, Scope, Update, Watches};
+use crate::source::kubernetes::{
+    Access, AccessError, Client, Clients, Event, Kubernetes, Options, Scope, Update, Watches,
+};
 use crate::source::snapshot::SnapshotCounters;
 use crate::zone::Freshness;
 
@@ -27,7 +29,7 @@ const RESTART: Duration = Duration::from_secs(1);
 
 /// A followed cluster.
 pub(super) struct FromCluster {
-    access: Access,
+    clients: Clients,
     options: Options,
     source: Kubernetes,
     scopes: Vec<State>,
@@ -57,38 +59,56 @@ pub(super) struct Counting {
 }
 
 impl FromCluster {
-    /// Begins to follow.
+    /// Serves from the snapshot where there is one, and keeps it from now on; then begins to follow. What is served
+    /// already waits for no credentials: they may need the network that is away.
+    ///
+    /// # Errors
+    /// When there is no snapshot to serve, and the API server cannot even be asked.
     pub(super) async fn start(
         access: &Access,
-        options: &Options,
+        served: &mut Served,
         health: Health,
         counting: Counting,
     ) -> Result<Self, AccessError> {
-        let source = Kubernetes::start(access.clone(), options.clone(), counting.watches.clone()).await?;
+        let mut keeper = Keeper::new(served, access, counting.snapshot.clone()).await;
+        let resumed = match &mut keeper {
+            Some(keeper) => keeper.resume(served).await,
+            None => None,
+        };
+        let clients = Clients::new(access.clone());
+        let client = if resumed.is_none() { Some(clients.client().await?) } else { None };
+        let options = served.config.kubernetes.clone();
+        let source = Kubernetes::start(&clients, client.as_ref(), options.clone(), counting.watches.clone());
         let scopes = source.scopes().iter().map(State::new).collect();
-        Ok(Self {
-            access: access.clone(),
-            options: options.clone(),
+        let (before, from_snapshot) = resumed.unzip();
+        let mut started = Self {
+            clients,
+            options,
             source,
             scopes,
             updates: Vec::new(),
             waiting: Waiting::default(),
             alive: true,
             settled: false,
-            before: None,
-            from_snapshot: None,
+            before,
+            from_snapshot,
             freshness: Freshness::Fresh,
             turns: None,
-            keeper: None,
+            keeper,
             health,
             counting,
-        })
+        };
+        if started.before.is_some() {
+            started.tell_health();
+            started.tell_freshness(served);
+        }
+        Ok(started)
     }
 
     /// Begins anew; what is served goes on, and counts as known until now.
-    async fn restart(&mut self, options: &Options, served: &Served) -> Result<(), AccessError> {
+    fn restart(&mut self, client: Option<&Client>, options: &Options, served: &Served) {
         let counting = self.counting.watches.clone();
-        let source = Kubernetes::start(self.access.clone(), options.clone(), counting).await?;
+        let source = Kubernetes::start(&self.clients, client, options.clone(), counting);
         self.before = (*served.known() != Known::Nothing)
             .then(|| self.stale(served).unwrap_or_else(|| Since::ago(Duration::ZERO)));
         self.scopes = source.scopes().iter().map(State::new).collect();
@@ -96,20 +116,6 @@ impl FromCluster {
         self.source = source;
         self.updates.clear();
         (self.alive, self.settled) = (true, false);
-        Ok(())
-    }
-
-    /// Serves from the snapshot where there is one, and keeps it from now on.
-    pub(super) async fn resume(&mut self, served: &mut Served) {
-        let mut keeper = Keeper::new(served, &self.access, self.counting.snapshot.clone()).await;
-        if let Some(keeper) = &mut keeper
-            && let Some((since, words)) = keeper.resume(served).await
-        {
-            (self.before, self.from_snapshot) = (Some(since), Some(words));
-            self.tell_health();
-            self.tell_freshness(served);
-        }
-        self.keeper = keeper;
     }
 
     /// Waits until there is something to take. May be cancelled.
@@ -171,10 +177,7 @@ impl FromCluster {
         if !self.alive {
             error!("following the cluster ended in a panic: starting anew");
             let options = self.options.clone();
-            // Else not alive yet: tried again.
-            if let Err(error) = self.restart(&options, served).await {
-                error!("{}", chain(&error));
-            }
+            self.restart(None, &options, served);
             return;
         }
         self.source.more_updates(&mut self.updates, TOGETHER);
@@ -257,10 +260,14 @@ impl FromCluster {
 
     async fn reconfigure(&mut self, served: &mut Served, new: Config) {
         if new.kubernetes != self.options {
-            if let Err(error) = self.restart(&new.kubernetes, served).await {
-                error!("the configuration is not taken over: {}", chain(&error));
-                return;
-            }
+            let client = match self.clients.client().await {
+                Ok(client) => client,
+                Err(error) => {
+                    error!("the configuration is not taken over: {}", chain(&error));
+                    return;
+                }
+            };
+            self.restart(Some(&client), &new.kubernetes, served);
             // Its filter was another one.
             self.from_snapshot = None;
             // Those of a namespace that is new are not.

@@ -50,8 +50,10 @@ async fn load_once(config: &Config) -> anyhow::Result<Offline> {
     let own = own_addresses(&config.listen)?;
     let (publisher, reader) = zone(for_zone(config, &own));
     let health = Health::new(reader.clone());
-    let mut feed = Feed::start(cluster, config, &health, &Counting::default()).await?;
-    let mut served = Served::new(publisher, config.clone(), &own).collecting();
+    // A snapshot is what `serve` keeps: here the API server itself is asked.
+    let config = Config { snapshot: None, ..config.clone() };
+    let mut served = Served::new(publisher, config, &own).collecting();
+    let mut feed = Feed::start(cluster, &mut served, &health, &Counting::default()).await?;
     // Reading manifests may take as long as it takes.
     let patience = if matches!(feed, Feed::Manifests(_)) { Duration::MAX } else { PATIENCE };
     while !reader.is_synchronised() {

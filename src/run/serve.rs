@@ -74,7 +74,6 @@ async fn run(
     tell_process(&metrics);
     let admin = start_admin(&config, &Pages { health: health.clone(), metrics: metrics.clone() })?;
     let counting = Counting::default();
-    let mut feed = Feed::start(&cluster, &config, &health, &counting).await?;
     let mut tapping = Tapping::new();
     tapping.apply(&config);
     let mut served = Served::new(publisher, config, &own);
@@ -82,7 +81,7 @@ async fn run(
     tell_outages(&metrics, &reader, &health, &counting);
     tell_operations(&metrics, reloader.counter(), tapping.counters());
     // Before the sockets are read: who asks meanwhile is answered from it.
-    feed.resume(&mut served).await;
+    let mut feed = Feed::start(&cluster, &mut served, &health, &counting).await?;
     let servers = Servers::start(&served.config, listeners, encrypted, &reader, &metrics, tapping.tap())?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));

@@ -1,6 +1,7 @@
 //! How the API server is reached: a kubeconfig or the pod's account, and connections whose death is noticed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -8,7 +9,12 @@ use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tower::{BoxError, ServiceBuilder};
+
+use crate::source::chain;
 
 /// For reading credentials, and for the program that fetches them.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,6 +63,9 @@ pub enum AccessError {
     /// The credentials or certificates cannot be used.
     #[error("cannot use the credentials for the API server")]
     Client(#[source] kube::Error),
+    /// What came of an attempt that somebody else had begun.
+    #[error("{0}")]
+    Shared(String),
 }
 
 fn of(file: Option<&PathBuf>) -> String {
@@ -71,20 +80,12 @@ impl Access {
     }
 
     /// Makes a client. Nothing is asked yet; every file is read.
-    ///
-    /// # Errors
-    /// When a file cannot be used.
-    pub async fn client(&self) -> Result<Client, AccessError> {
+    fn attempt(&self) -> Attempt {
         let access = self.clone();
         let runtime = tokio::runtime::Handle::current();
         // Files are read, and a kubeconfig may name a program that fetches credentials: not on a thread that others
         // wait for.
-        let made = tokio::task::spawn_blocking(move || runtime.block_on(access.make()));
-        match tokio::time::timeout(CLIENT_TIMEOUT, made).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(panicked)) => Err(AccessError::Stuck(panicked.to_string())),
-            Err(_) => Err(AccessError::Stuck(format!("nothing after {} s", CLIENT_TIMEOUT.as_secs()))),
-        }
+        tokio::task::spawn_blocking(move || runtime.block_on(access.make()))
     }
 
     /// The API server's URL, as the kubeconfig or the pod's environment has it.
@@ -119,6 +120,56 @@ impl Access {
     }
 }
 
+type Attempt = JoinHandle<Result<Client, AccessError>>;
+
+/// Makes clients for all who follow by one access, one at a time: a program that fetches the credentials and hangs holds
+/// a thread for as long, and tokio's are used for files and names as well.
+#[derive(Clone)]
+pub struct Clients {
+    access: Access,
+    patience: Duration,
+    attempts: Arc<Mutex<Attempts>>,
+}
+
+#[derive(Default)]
+struct Attempts {
+    /// One that has not ended: it is waited for, and none is begun beside it.
+    running: Option<Attempt>,
+    /// When somebody was done with one, and what came of it.
+    last: Option<(Instant, Result<Client, String>)>,
+}
+
+impl Clients {
+    /// By this access.
+    #[must_use]
+    pub fn new(access: Access) -> Self {
+        Self { access, patience: CLIENT_TIMEOUT, attempts: Arc::default() }
+    }
+
+    /// A client that was made since this was asked for: those who ask together share one.
+    ///
+    /// # Errors
+    /// When a file cannot be used, or the program that fetches the credentials fails, or does not end in time.
+    pub async fn client(&self) -> Result<Client, AccessError> {
+        let asked = Instant::now();
+        let mut attempts = self.attempts.lock().await;
+        if let Some((_, made)) = attempts.last.as_ref().filter(|(at, _)| *at >= asked) {
+            return made.clone().map_err(AccessError::Shared);
+        }
+        let running = attempts.running.get_or_insert_with(|| self.access.attempt());
+        let ended = tokio::time::timeout(self.patience, running).await;
+        let made = match ended {
+            Ok(ended) => {
+                attempts.running = None;
+                ended.unwrap_or_else(|panicked| Err(AccessError::Stuck(panicked.to_string())))
+            }
+            Err(_) => Err(AccessError::Stuck(format!("nothing after {} s", self.patience.as_secs()))),
+        };
+        attempts.last = Some((Instant::now(), made.as_ref().cloned().map_err(|error| chain(error))));
+        made
+    }
+}
+
 fn client(config: Config) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
         // kube makes the connection to the proxy; a dead one is noticed by the end of the watch.
@@ -142,4 +193,68 @@ fn client(config: Config) -> Result<Client, kube::Error> {
         .map_err(BoxError::from)
         .service(connections);
     Ok(Client::new(service, config.default_namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// A kubeconfig whose program notes that it was called, and then does what the lines say.
+    fn mk_clients(folder: &std::path::Path, lines: &str) -> Clients {
+        let (program, file) = (folder.join("fetch"), folder.join("kubeconfig"));
+        std::fs::write(&program, format!("#!/bin/sh\necho called >>{}/calls\n{lines}\n", folder.display()))
+            .unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let exec = format!(
+            "{{apiVersion: client.authentication.k8s.io/v1, command: {}, interactiveMode: Never}}",
+            program.display()
+        );
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {{server: \"http://127.0.0.1:1\"}}\nusers:\n- name: u\n  user: {{exec: {exec}}}\ncontexts:\n- name: c\n  context: {{cluster: k, user: u}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        Clients::new(Access::Kubeconfig { file: Some(file), context: None })
+    }
+
+    fn calls(folder: &std::path::Path) -> usize {
+        std::fs::read_to_string(folder.join("calls")).map_or(0, |text| text.lines().count())
+    }
+
+    /// kube calls the program for a certificate, and behind that for a token.
+    const AN_ATTEMPT: usize = 2;
+
+    #[tokio::test]
+    async fn nothing_is_begun_beside_a_program_that_hangs() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut clients = mk_clients(folder.path(), "while [ ! -e \"$0.over\" ]; do sleep 0.1; done; exit 1");
+        clients.patience = Duration::from_millis(1500);
+        for _ in 0..2 {
+            let (one, other) = tokio::join!(clients.client(), clients.client());
+            for made in [one, other] {
+                let said = made.err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(said.contains("nothing after 1 s"), "{said}");
+            }
+        }
+        assert_eq!(calls(folder.path()), 1);
+        // It ends at last: the attempt behind it is another.
+        std::fs::write(folder.path().join("fetch.over"), "").unwrap();
+        clients.patience = CLIENT_TIMEOUT;
+        assert!(matches!(clients.client().await, Err(AccessError::Client(_))));
+        assert_eq!(calls(folder.path()), AN_ATTEMPT);
+        assert!(matches!(clients.client().await, Err(AccessError::Client(_))));
+        assert_eq!(calls(folder.path()), 2 * AN_ATTEMPT);
+    }
+
+    #[tokio::test]
+    async fn who_asks_together_shares_what_comes_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let clients = mk_clients(folder.path(), "sleep 0.3; exit 1");
+        let (one, other) = tokio::join!(clients.client(), clients.client());
+        let [one, other] = [one, other].map(|made| made.err().map(|error| chain(&error)));
+        assert!(one.is_some() && one == other, "{one:?} {other:?}");
+        assert_eq!(calls(folder.path()), AN_ATTEMPT);
+        assert!(clients.client().await.is_err());
+        assert_eq!(calls(folder.path()), 2 * AN_ATTEMPT, "asked for later");
+    }
 }

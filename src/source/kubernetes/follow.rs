@@ -26,7 +26,7 @@ use super::lists::Purpose;
 use super::relisting::{Relisting, Stage};
 use super::trouble::{SHORT, Trouble};
 use super::watches::{Restart, Watch};
-use super::{Access, Event, Options, Scope, Update};
+use super::{AccessError, Clients, Event, Options, Scope, Update};
 use crate::source::{Problem, chain};
 
 /// Until the head of a watch's answer is there, which costs the server little to begin.
@@ -66,7 +66,7 @@ impl From<Closed> for End {
 /// Follows one scope.
 #[derive(Clone)]
 pub(super) struct Follow {
-    pub(super) access: Access,
+    pub(super) clients: Clients,
     pub(super) api: Arc<Api>,
     /// What is counted of it.
     pub(super) watch: Arc<Watch>,
@@ -78,10 +78,9 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    /// Runs until nobody listens any more.
-    pub(super) async fn run(mut self) {
+    /// Runs until nobody listens any more. `trouble` is what it had before.
+    pub(super) async fn run(mut self, mut trouble: Trouble) {
         let mut position: Option<Version> = None;
-        let mut trouble = Trouble::default();
         let mut waits = waits();
         let mut relisting = Relisting::new(self.options.relist);
         loop {
@@ -151,10 +150,11 @@ impl Follow {
 
     /// New credentials, or another address, may be in the files by now.
     async fn reconnect(&mut self) {
-        match self.access.client().await {
+        match self.clients.client().await {
             // Anew in all: what refused protobuf may have been something in between, for a while.
             Ok(client) => self.api = Arc::new(Api::new(client)),
-            // The old client goes on: its credentials may be good again.
+            // The old client goes on: its credentials may be good again. Who made the attempt says why it failed.
+            Err(AccessError::Shared(_)) => {}
             Err(error) => warn!("{}: {}", self.scope, chain(&error)),
         }
     }

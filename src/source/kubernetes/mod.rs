@@ -1,7 +1,7 @@
 //! A live cluster: the API server's lists and watches, made slim and told as updates.
 //!
 //! ```text
-//! access: kubeconfig or service account ──▶ client
+//! access: kubeconfig or service account ──▶ client     connect: the first one of a scope
 //! follow: one task a scope (a kind, of the cluster or of a namespace): list, watch, wait out errors
 //! relisting: now and then a list beside the watch, to compare     watches: when each said something, how it ended
 //! answer: asks for protobuf, else JSON; frames, lines: octets ──▶ messages
@@ -14,6 +14,7 @@
 
 mod access;
 mod answer;
+mod connect;
 mod decode;
 mod failure;
 mod follow;
@@ -26,21 +27,20 @@ mod scope;
 mod trouble;
 mod watches;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use access::{Access, AccessError};
+pub use access::{Access, AccessError, Clients};
+pub use kube::Client;
 pub use scope::Scope;
 pub use watches::{Restart, WatchCounts, Watches};
 
 use crate::cluster::ObjectName;
 use crate::model::{Object, Selector};
 use crate::source::Problem;
-use answer::Api;
-use follow::Follow;
+use connect::Connect;
 
 /// Updates that wait to be taken. When there are more, the watches wait, and TCP makes the API server wait: objects are
 /// at their largest here, decoded and not packed yet, and a list comes faster than it is taken up.
@@ -130,28 +130,25 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Begins to follow, and counts in `watches`. An API server that cannot be reached is no error: it is told as trouble, and waited for.
-    ///
-    /// # Errors
-    /// When the kubeconfig or the service account cannot be used.
-    pub async fn start(access: Access, options: Options, watches: Watches) -> Result<Self, AccessError> {
+    /// Begins to follow, and counts in `watches`. Without a client one is made, and credentials that cannot be had are
+    /// what an API server is that cannot be reached: no error, but told as trouble, and waited for.
+    #[must_use]
+    pub fn start(clients: &Clients, client: Option<&Client>, options: Options, watches: Watches) -> Self {
         let scopes = Scope::all(&options);
         let (updates, updates_rx) = mpsc::channel(QUEUE);
-        let client = access.client().await?;
         let mut tasks = JoinSet::new();
         for ((number, scope), watch) in scopes.iter().enumerate().zip(watches.of(&scopes)) {
-            let follow = Follow {
-                access: access.clone(),
-                api: Arc::new(Api::new(client.clone())),
+            let connect = Connect {
+                clients: clients.clone(),
                 watch,
                 options: options.clone(),
                 number,
                 scope: scope.clone(),
                 updates: updates.clone(),
             };
-            tasks.spawn(follow.run());
+            tasks.spawn(connect.run(client.cloned()));
         }
-        Ok(Self { scopes, updates_rx, tasks, watches })
+        Self { scopes, updates_rx, tasks, watches }
     }
 
     /// What is followed, in the order that updates name it by.

@@ -5,6 +5,7 @@
 //! threads; what takes time is waited for until it is there, or too late.
 
 mod commands;
+mod credentials;
 mod denied;
 mod drain;
 mod expired;

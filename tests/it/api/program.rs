@@ -36,8 +36,13 @@ pub(super) fn until_asked(api: &Api, path: &str, count: usize) -> Vec<String> {
 
 /// Writes a kubeconfig for a server, with a token.
 pub(super) fn write_kubeconfig(path: &Path, server: SocketAddr, token: &str) {
+    write_kubeconfig_of(path, server, &format!("{{token: {token}}}"));
+}
+
+/// The same, of a user who has other credentials.
+pub(super) fn write_kubeconfig_of(path: &Path, server: SocketAddr, user: &str) {
     let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {{server: \"http://{server}\"}}\nusers:\n- name: u\n  user: {{token: {token}}}\ncontexts:\n- name: c\n  context: {{cluster: k, user: u}}\n"
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {{server: \"http://{server}\"}}\nusers:\n- name: u\n  user: {user}\ncontexts:\n- name: c\n  context: {{cluster: k, user: u}}\n"
     );
     let beside = path.with_extension("new");
     std::fs::write(&beside, text).unwrap();
@@ -76,9 +81,19 @@ impl Program {
 
     /// The same before an address.
     pub(super) fn start_before(server: SocketAddr, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_as("{token: t}", server, args, variables)
+    }
+
+    /// The same as a user of a kubeconfig.
+    pub(super) fn start_as(
+        user: &str,
+        server: SocketAddr,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
-        write_kubeconfig(&kubeconfig, server, "t");
+        write_kubeconfig_of(&kubeconfig, server, user);
         let config = folder.path().join("rollcall.toml");
         let mut command = rollcall(&["serve", "--listen", "127.0.0.1:0", "--kubeconfig"]);
         command.arg(&kubeconfig).args(args).env("ROLLCALL_ADMIN", "127.0.0.1:0");

@@ -25,13 +25,13 @@ use crate::support::reply::Reply;
 const OFTEN: (&str, &str) = ("ROLLCALL_SNAPSHOT_INTERVAL", "1");
 
 /// A folder with a place for a snapshot.
-fn mk_place() -> (tempfile::TempDir, PathBuf) {
+pub(super) fn mk_place() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept");
     (folder, path)
 }
 
-fn flag(path: &Path) -> [&str; 2] {
+pub(super) fn flag(path: &Path) -> [&str; 2] {
     ["--snapshot", path.to_str().unwrap()]
 }
 
@@ -43,7 +43,7 @@ fn mk_api() -> Api {
 }
 
 /// A snapshot of a cluster with the service `a` at 10.0.0.1, and the address of its API server, which is gone.
-fn mk_snapshot(path: &Path) -> SocketAddr {
+pub(super) fn mk_snapshot(path: &Path) -> SocketAddr {
     let api = mk_api();
     api.put_service("a", &["10.0.0.1"]);
     let mut program = Program::ready(&api, &flag(path), &[]);
