@@ -89,14 +89,25 @@ impl FromCluster {
     async fn restart(&mut self, options: &Options, served: &Served) -> Result<(), AccessError> {
         let counting = self.counting.watches.clone();
         let source = Kubernetes::start(self.access.clone(), options.clone(), counting).await?;
-        self.before = (*served.known() != Known::Nothing)
-            .then(|| self.stale(served).unwrap_or_else(|| Since::ago(Duration::ZERO)));
+        self.before = self.until_now(served);
         self.scopes = source.scopes().iter().map(State::new).collect();
         self.options = options.clone();
         self.source = source;
         self.updates.clear();
         (self.alive, self.settled) = (true, false);
         Ok(())
+    }
+
+    /// Nothing is heard of any scope from here on, whether or not a new start succeeds at once.
+    fn is_deaf(&mut self, served: &Served) {
+        self.before = self.until_now(served);
+        self.scopes = self.source.scopes().iter().map(State::new).collect();
+    }
+
+    /// Since when what is served may be wrong, if nothing is heard from now on.
+    fn until_now(&self, served: &Served) -> Option<Since> {
+        let now = || Since::ago(Duration::ZERO);
+        (*served.known() != Known::Nothing).then(|| self.stale(served).unwrap_or_else(now))
     }
 
     /// Serves from the snapshot where there is one, and keeps it from now on.
@@ -170,6 +181,7 @@ impl FromCluster {
         }
         if !self.alive {
             error!("following the cluster ended in a panic: starting anew");
+            self.is_deaf(served);
             let options = self.options.clone();
             // Else not alive yet: tried again.
             if let Err(error) = self.restart(&options, served).await {
@@ -218,13 +230,15 @@ impl FromCluster {
         self.waiting.published(&served.observed, served.driver.index());
     }
 
-    /// Deletes what a filter before this one admitted.
+    /// Deletes what a filter before this one admitted. A namespace of it that comes back is listed anew, and until then
+    /// it is REFUSED and not denied.
     fn forget_others(&self, served: &mut Served) {
         let followed = |kind, namespace: &Label| {
             let covers = |scope: &Scope| scope.namespace.as_ref().is_none_or(|own| own == namespace);
             self.scopes.iter().any(|state| state.scope.kind == kind && covers(&state.scope))
         };
         served.driver.index_mut().retain(|name| followed(name.kind, &name.namespace));
+        served.forget_others();
     }
 
     /// What is published may be answered for: namespaces whose lists are complete.
@@ -256,15 +270,21 @@ impl FromCluster {
     }
 
     async fn reconfigure(&mut self, served: &mut Served, new: Config) {
-        if new.kubernetes != self.options {
+        let before = &self.options;
+        if new.kubernetes != *before {
+            let is_of_others = new.kubernetes.namespaces != before.namespaces
+                || new.kubernetes.selector != before.selector
+                || new.kubernetes.pods != before.pods;
             if let Err(error) = self.restart(&new.kubernetes, served).await {
                 error!("the configuration is not taken over: {}", chain(&error));
                 return;
             }
-            // Its filter was another one.
-            self.from_snapshot = None;
-            // Those of a namespace that is new are not.
-            served.driver.set_pods_known(false);
+            // A limit alone makes nothing unknown that was known.
+            if is_of_others {
+                self.from_snapshot = None;
+                // Those of a namespace that is new are not.
+                served.driver.set_pods_known(false);
+            }
         }
         served.reconfigure(new);
         if *served.known() != Known::Nothing {

@@ -158,7 +158,8 @@ impl Keeper {
     }
 
     fn next(&self, snapshot: &Snapshot, served: &Served, stale: Option<Since>) -> Option<Instant> {
-        if *served.known() == Known::Nothing {
+        // Else a start from it would say that it is ready.
+        if served.known().is_nothing() {
             return None;
         }
         match &self.last {
