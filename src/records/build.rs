@@ -150,15 +150,20 @@ impl<'a> Endpoints<'a> {
             let pod = place.endpoint.pod.as_ref()?;
             Some(((&*place.label, place.address.is_ipv6(), &*pod.name), &*pod.uid))
         }
-        let mut by_name: HashMap<_, Pods<'_>> = HashMap::new();
+        let mut by_name: HashMap<_, Pods<'_>> = HashMap::with_capacity(self.places.len());
+        let mut is_any_several = false;
         for place in &self.places {
             let Some((key, uid)) = key(place) else { continue };
             let pods = by_name.entry(key).or_default();
             pods.several |= pods.any.is_some_and(|other| other != uid);
+            is_any_several |= pods.several;
             pods.any = Some(uid);
             if !place.endpoint.terminating {
                 pods.newest = Some(uid);
             }
+        }
+        if !is_any_several {
+            return;
         }
         let keep = |place: &Place<'_>| {
             let Some((key, uid)) = key(place) else { return true };
@@ -177,12 +182,13 @@ impl<'a> Endpoints<'a> {
         fn key<'p>(place: &'p Place<'_>) -> super::host::OrderKey<'p> {
             order_key(&place.label, place.origin, place.address)
         }
-        self.places.sort_by(|a, b| key(a).cmp(&key(b)));
+        let mut in_order: Vec<_> = self.places.iter().map(|place| (key(place), place)).collect();
+        in_order.sort_by(|(one, _), (other, _)| one.cmp(other));
 
         let mut at_service = HashSet::with_capacity(self.places.len());
         let mut host_of: HashMap<&str, Option<usize>> = HashMap::with_capacity(self.places.len());
         let mut at_host = HashSet::with_capacity(self.places.len());
-        for place in &self.places {
+        for (_, place) in in_order {
             if at_service.insert(place.address) {
                 records.addresses.push(place.address);
             }
