@@ -51,7 +51,7 @@ impl Entry {
 }
 
 fn text(key: &ServiceKey) -> String {
-    format!("{}/{}", key.namespace, key.name)
+    [key.namespace.as_str(), key.name.as_str()].join("/")
 }
 
 impl Services {

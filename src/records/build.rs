@@ -61,7 +61,7 @@ pub fn service_records(input: Input<'_>, settings: &Settings) -> (Option<Service
             // The service's own name stands for its virtual addresses, not for the endpoints.
             records.addresses = Addresses::default();
             addresses.iter().for_each(|address| records.addresses.push(*address));
-            (records.srv, records.ports) = srv(service.ports.iter().map(|port| (None, port)));
+            (records.srv, records.ports) = srv(service.ports.iter().map(|port| (None, port)), 1);
         }
         Some((_, ServiceShape::Headless)) => {
             records.shape = Shape::Headless;
@@ -219,7 +219,7 @@ impl<'a> Endpoints<'a> {
         }
         let hosts = records.hosts.iter().enumerate();
         let ports = hosts.flat_map(|(index, host)| host.ports.iter().map(move |port| (Some(index), port)));
-        (records.srv, records.ports) = srv(ports);
+        (records.srv, records.ports) = srv(ports, records.hosts.len());
     }
 }
 
@@ -230,9 +230,13 @@ fn sorted(mut ports: Vec<Port>) -> Vec<Port> {
 }
 
 /// The SRV records at the service's name and at each `_port._protocol`, unique by port and target. The ports
-/// are sorted by name: the same cluster gives the same bytes whatever came first.
-fn srv<'p>(ports: impl Iterator<Item = (Option<usize>, &'p Port)>) -> (Vec<Srv>, Vec<PortRecords>) {
-    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+/// are sorted by name: the same cluster gives the same bytes whatever came first. `hosts` is how many there are, about.
+fn srv<'p>(
+    ports: impl Iterator<Item = (Option<usize>, &'p Port)>,
+    hosts: usize,
+) -> (Vec<Srv>, Vec<PortRecords>) {
+    let with_room = || (Vec::with_capacity(hosts), HashSet::with_capacity(hosts));
+    let (mut all, mut seen) = with_room();
     let mut named: BTreeMap<_, (Vec<Srv>, HashSet<Srv>)> = BTreeMap::new();
     for (host, port) in ports {
         let srv = Srv { host, port: port.number };
@@ -240,7 +244,7 @@ fn srv<'p>(ports: impl Iterator<Item = (Option<usize>, &'p Port)>) -> (Vec<Srv>,
             all.push(srv);
         }
         let Some(name) = &port.name else { continue };
-        let (records, seen) = named.entry((name, port.protocol)).or_default();
+        let (records, seen) = named.entry((name, port.protocol)).or_insert_with(with_room);
         if seen.insert(srv) {
             records.push(srv);
         }
