@@ -2,13 +2,13 @@
 # 100,000 endpoints from one dump, as JSON and as YAML, and from a snapshot without an API server: seconds to `ready` and
 # to the first right answer, and memory. Then the memory that a relist of them takes for as long as it lasts; exit 1 where
 # that is more than 1.3 times what there was.
-# Usage: [ENDPOINTS=100000] [RUNS=3] [SNAPSHOT_RUNS=11] [RELISTS=3] bench/start.sh [path of rollcall]
+# Usage: [ENDPOINTS=100000] [RUNS=3] [SNAPSHOT_RUNS=11] [RELISTS=RUNS] bench/start.sh [path of rollcall]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . bench/lib.sh
 require_rollcall "${1:-target/release/rollcall}"
-endpoints=${ENDPOINTS:-100000} runs=${RUNS:-3} snapshot_runs=${SNAPSHOT_RUNS:-11} relists=${RELISTS:-3}
+endpoints=${ENDPOINTS:-100000} runs=${RUNS:-3} snapshot_runs=${SNAPSHOT_RUNS:-11} relists=${RELISTS:-$runs}
 build_bench
 
 # A folder of its own: the server follows the folder of its file.
@@ -47,7 +47,7 @@ snapshot=$work/snapshot
 cat >"$work/rollcall.toml" <<'END'
 [limits]
 lameduck = 0
-relist = 20
+relist = 10
 [snapshot]
 interval = 1
 END
