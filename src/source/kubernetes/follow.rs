@@ -378,9 +378,10 @@ mod tests {
     use crate::cluster::Kind;
 
     fn mk_follow() -> (Follow, mpsc::Receiver<Update>) {
-        // Of the crate's TLS, as at a start; nothing is asked of it here.
-        let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
-        let client = kube::Client::try_from(config).unwrap();
+        let nobody = |_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("nobody is asked"))
+        };
+        let client = kube::Client::new(tower::service_fn(nobody), "default");
         let (updates, updates_rx) = mpsc::channel(8);
         let scope = Scope { kind: Kind::Service, namespace: None };
         let options = Options {
