@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use super::packed::Packed;
 use super::{Index, Kind};
-use crate::model::{Label, Namespace, Object, Pod, ServiceKey, StatefulSet};
+use crate::model::{Label, Namespace, Object, Pod, StatefulSet};
 
 /// A part of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,16 +161,16 @@ impl Import {
     }
 
     fn service(&mut self, records: &mut Records<'_>) -> Result<(), PartError> {
-        let (namespace, name) = records.text()?.split_once('/').ok_or(PartError::Name)?;
-        let label = |text| Label::new(text).map_err(|_| PartError::Name);
-        let key = ServiceKey { namespace: label(namespace)?, name: label(name)? };
+        let key = records.text()?;
+        let (namespace, name) = key.split_once('/').ok_or(PartError::Name)?;
+        Label::check(namespace).and_then(|()| Label::check(name)).map_err(|_| PartError::Name)?;
         let count = records.length()?;
         // An object has four octets of length at least: no count makes us reserve more than the file is long.
         let mut objects: Vec<Packed> = Vec::with_capacity(count.min(records.0.len() / 4));
         for _ in 0..count {
             let length = records.length()?;
             let object = Packed::from_octets(records.take(length)?).ok_or(PartError::Object)?;
-            if object.is_a(Kind::Service) && object.name() != key.name.as_str() {
+            if object.is_a(Kind::Service) && object.name() != name {
                 return Err(PartError::Object);
             }
             if objects.iter().any(|other| other.is(object.kind(), object.name())) {
@@ -178,7 +178,7 @@ impl Import {
             }
             objects.push(object);
         }
-        if self.0.services.insert(&key, objects) { Ok(()) } else { Err(PartError::Twice) }
+        if self.0.services.insert(key, objects) { Ok(()) } else { Err(PartError::Twice) }
     }
 
     fn once(&mut self, kind: Kind, apply: impl FnOnce(&mut Index)) -> Result<(), PartError> {
@@ -232,7 +232,7 @@ impl<'o> Records<'o> {
 mod tests {
     use super::*;
     use crate::cluster::ObjectName;
-    use crate::model::{Endpoint, EndpointSlice, Service, ServiceShape, TtlOverrides};
+    use crate::model::{Endpoint, EndpointSlice, Service, ServiceKey, ServiceShape, TtlOverrides};
 
     fn label(text: &str) -> Label {
         Label::new(text).unwrap()

@@ -207,9 +207,12 @@ impl Index {
 
     /// Makes everything dirty: the rules of making records changed.
     pub fn touch_all(&mut self) {
-        self.dirty.extend(self.services.keys().map(Dirty::Service));
-        self.dirty.extend(self.namespaces.iter().cloned().map(Dirty::Namespace));
-        self.dirty.extend(self.pods_by_address.keys().cloned().map(|(n, a)| Dirty::Pod(n, a)));
+        let services = self.services.keys().map(Dirty::Service);
+        let namespaces = self.namespaces.iter().cloned().map(Dirty::Namespace);
+        let pods = self.pods_by_address.keys().cloned().map(|(n, a)| Dirty::Pod(n, a));
+        // Sorted once, which a set that grows by one after the other is not.
+        let mut all: BTreeSet<Dirty> = services.chain(namespaces).chain(pods).collect();
+        self.dirty.append(&mut all);
     }
 
     /// Everything of a service; empty when nothing is known.

@@ -3,8 +3,11 @@
 //! The index holds every object of a cluster and looks into one only when its service changed; so it keeps them packed
 //! and gives them back whole. Two objects are the same when their octets are.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
@@ -18,20 +21,24 @@ use crate::model::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Packed(Box<[u8]>);
 
+// The lists of a form are its parameters: kept where it is unpacked, passed over where it is only checked.
+
 #[derive(Serialize, Deserialize)]
-struct ServiceForm<'a> {
-    #[serde(borrow)]
-    shape: ShapeForm<'a>,
-    ports: Vec<PortForm<'a>>,
+struct ServiceForm<Shape, Ports> {
+    shape: Shape,
+    ports: Ports,
     ttl: [Option<u16>; 3],
 }
 
 #[derive(Serialize, Deserialize)]
-enum ShapeForm<'a> {
-    ClusterIp(Vec<IpAddr>),
+enum ShapeForm<'a, Addresses> {
+    ClusterIp(Addresses),
     Headless,
     External(&'a str),
 }
+
+type ServiceList<'a> = ServiceForm<ShapeForm<'a, Vec<IpAddr>>, Vec<PortForm<'a>>>;
+type ServiceCheck<'a> = ServiceForm<ShapeForm<'a, Passed<IpAddr>>, Passed<PortForm<'a>>>;
 
 #[derive(Serialize, Deserialize)]
 struct PortForm<'a> {
@@ -41,15 +48,17 @@ struct PortForm<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct SliceForm<'a> {
-    #[serde(borrow)]
-    ports: Vec<PortForm<'a>>,
-    endpoints: Vec<EndpointForm<'a>>,
+struct SliceForm<Ports, Endpoints> {
+    ports: Ports,
+    endpoints: Endpoints,
 }
 
+type SliceList<'a> = SliceForm<Vec<PortForm<'a>>, Vec<EndpointForm<'a, Vec<IpAddr>>>>;
+type SliceCheck<'a> = SliceForm<Passed<PortForm<'a>>, Passed<EndpointForm<'a, Passed<IpAddr>>>>;
+
 #[derive(Serialize, Deserialize)]
-struct EndpointForm<'a> {
-    addresses: Vec<IpAddr>,
+struct EndpointForm<'a, Addresses> {
+    addresses: Addresses,
     /// [`READY`], [`TERMINATING`].
     conditions: u8,
     #[serde(borrow)]
@@ -81,6 +90,28 @@ struct SetForm {
     replicas: u32,
 }
 
+/// A list each item of which was read and none kept.
+struct Passed<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Passed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Passed<T> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<T>()?.is_some() {}
+        Ok(self)
+    }
+}
+
 impl Packed {
     pub(super) fn of_service(service: &Service) -> Self {
         let TtlOverrides { positive, negative, expected } = service.ttl;
@@ -95,7 +126,7 @@ impl Packed {
     }
 
     pub(super) fn of_slice(slice: &EndpointSlice) -> Self {
-        let endpoints = slice.endpoints.iter().map(EndpointForm::of).collect();
+        let endpoints: Vec<_> = slice.endpoints.iter().map(EndpointForm::of).collect();
         let form = SliceForm { ports: pack_ports(&slice.ports), endpoints };
         Self::new(Kind::EndpointSlice, &slice.name, &form)
     }
@@ -119,20 +150,21 @@ impl Packed {
         &self.0
     }
 
-    /// From octets of a file; None where they are no object.
+    /// From octets of a file; None where they are no object, and of nothing else.
     pub(super) fn from_octets(octets: &[u8]) -> Option<Self> {
-        let packed = Self(octets.into());
-        let name = usize::from(*octets.get(1)?);
-        let named = name > 0 && std::str::from_utf8(octets.get(2..2 + name)?).is_ok();
-        let is_whole = match *octets.first()? {
-            kind if kind == Kind::Service as u8 => packed.form::<ServiceForm<'_>>(Kind::Service).is_some(),
-            kind if kind == Kind::EndpointSlice as u8 => {
-                packed.form::<SliceForm<'_>>(Kind::EndpointSlice).is_some()
-            }
-            kind if kind == Kind::StatefulSet as u8 => packed.form::<SetForm>(Kind::StatefulSet).is_some(),
+        fn is<'a, T: Deserialize<'a>>(form: &'a [u8]) -> bool {
+            postcard::take_from_bytes::<T>(form).is_ok_and(|(_, rest)| rest.is_empty())
+        }
+        let (&[kind, length], rest) = octets.split_first_chunk()?;
+        let (name, form) = rest.split_at_checked(length.into())?;
+        let named = !name.is_empty() && std::str::from_utf8(name).is_ok();
+        let is_whole = match kind {
+            kind if kind == Kind::Service as u8 => is::<ServiceCheck<'_>>(form),
+            kind if kind == Kind::EndpointSlice as u8 => is::<SliceCheck<'_>>(form),
+            kind if kind == Kind::StatefulSet as u8 => is::<SetForm>(form),
             _ => false,
         };
-        (named && is_whole).then_some(packed)
+        (named && is_whole).then(|| Self(octets.into()))
     }
 
     /// Whether it is the object of this kind and name.
@@ -164,7 +196,7 @@ impl Packed {
     }
 
     pub(super) fn service(&self, key: &ServiceKey) -> Option<Service> {
-        let ServiceForm { shape, ports, ttl } = self.form(Kind::Service)?;
+        let ServiceForm { shape, ports, ttl }: ServiceList<'_> = self.form(Kind::Service)?;
         let shape = match shape {
             ShapeForm::ClusterIp(addresses) => ServiceShape::ClusterIp(addresses),
             ShapeForm::Headless => ServiceShape::Headless,
@@ -176,7 +208,7 @@ impl Packed {
     }
 
     pub(super) fn slice(&self, service: &ServiceKey) -> Option<EndpointSlice> {
-        let SliceForm { ports, endpoints } = self.form(Kind::EndpointSlice)?;
+        let SliceForm { ports, endpoints }: SliceList<'_> = self.form(Kind::EndpointSlice)?;
         let endpoints = endpoints.into_iter().map(EndpointForm::unpacked).collect();
         let (service, name) = (service.clone(), self.name().into());
         Some(EndpointSlice { service, name, ports: unpack_ports(&ports), endpoints })
@@ -189,7 +221,7 @@ impl Packed {
     }
 }
 
-impl<'a> EndpointForm<'a> {
+impl<'a> EndpointForm<'a, Vec<IpAddr>> {
     fn of(endpoint: &'a Endpoint) -> Self {
         let pod = endpoint.pod.as_ref();
         let hostname = match &endpoint.hostname {
@@ -269,16 +301,14 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
 }
 
 fn uuid_text(uuid: &[u8; 16]) -> Box<str> {
-    let mut text = String::with_capacity(36);
-    for octet in uuid {
-        if HYPHENS.contains(&text.len()) {
-            text.push('-');
-        }
-        for digit in [octet >> 4, octet & 15] {
-            text.push(char::from_digit(digit.into(), 16).unwrap_or_default());
-        }
+    let mut text = [b'-'; 36];
+    let places = (0..text.len()).filter(|at| !HYPHENS.contains(at));
+    let digits = uuid.iter().flat_map(|octet| [octet >> 4, octet & 15]);
+    for (at, digit) in places.zip(digits) {
+        text[at] = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
     }
-    text.into()
+    // Digits and hyphens.
+    std::str::from_utf8(&text).unwrap_or_default().into()
 }
 
 #[cfg(test)]

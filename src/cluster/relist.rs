@@ -213,6 +213,19 @@ mod tests {
     }
 
     #[test]
+    fn beside_a_watch_an_older_end_of_what_the_watch_made_anew_is_not_its_end() {
+        let slice = mk_slice("a", "s", "s-1");
+        let mut index = mk_index(&[]);
+        let mut relist = Relist::beside(Kind::EndpointSlice, None);
+        index.apply(slice.clone());
+        relist.watched(&name(&slice));
+        // The list is behind the watch: it tells the deletion before.
+        relist.remove(&name(&slice));
+        assert_eq!(relist.finish(&mut index), 0);
+        assert_eq!(index.count(Kind::EndpointSlice), 1);
+    }
+
+    #[test]
     fn beside_a_watch_what_it_lost_is_found() {
         let mut index = mk_index(&[mk_slice("a", "s", "s-1"), mk_slice("a", "t", "t-1")]);
         let mut relist = Relist::beside(Kind::EndpointSlice, None);

@@ -51,7 +51,7 @@ impl Entry {
 }
 
 fn text(key: &ServiceKey) -> String {
-    format!("{}/{}", key.namespace, key.name)
+    [key.namespace.as_str(), key.name.as_str()].join("/")
 }
 
 impl Services {
@@ -66,26 +66,28 @@ impl Services {
         self.entries.iter().map(|entry| (&*entry.key, &*entry.objects))
     }
 
-    /// Adds a service that is not there with all its objects, none of which is there; else adds nothing and gives false.
-    pub(super) fn insert(&mut self, key: &ServiceKey, objects: Vec<Packed>) -> bool {
-        let (text, namespace) = (text(key), key.namespace.as_str());
-        let hash = self.hasher.hash_one(text.as_str());
-        let is_known = self.entries.find(hash, |entry| *entry.key == *text).is_some();
-        let is_elsewhere = |object: &Packed| self.home(object.kind(), namespace, object.name()).is_some();
-        let of_others = |object: &&Packed| !object.is_a(Kind::Service);
-        if is_known || objects.is_empty() || objects.iter().filter(of_others).any(is_elsewhere) {
+    /// Adds a service, `namespace/name`, with all its objects. False where it or one of them is there already, or it has
+    /// none: what was added is of no use then.
+    pub(super) fn insert(&mut self, key: &str, objects: Vec<Packed>) -> bool {
+        let namespace = key.split_once('/').map_or("", |(namespace, _)| namespace);
+        let service = self.hasher.hash_one(key);
+        if objects.is_empty() || self.entries.find(service, |entry| *entry.key == *key).is_some() {
             return false;
-        }
-        for object in objects.iter().filter(of_others) {
-            let own = self.hash_own(object.kind(), namespace, object.name());
-            self.homes.insert_unique(own, Home { own, service: hash }, |home| home.own);
         }
         for object in &objects {
             *self.counts.entry(object.kind()).or_default() += 1;
+            if object.is_a(Kind::Service) {
+                continue;
+            }
+            let own = self.hash_own(object.kind(), namespace, object.name());
+            if self.home_of(own, object.kind(), namespace, object.name()).is_some() {
+                return false;
+            }
+            self.homes.insert_unique(own, Home { own, service }, |home| home.own);
         }
-        let entry = Entry { key: text.into(), objects: objects.into() };
+        let entry = Entry { key: key.into(), objects: objects.into() };
         let hasher = &self.hasher;
-        self.entries.insert_unique(hash, entry, |entry| hasher.hash_one(&*entry.key));
+        self.entries.insert_unique(service, entry, |entry| hasher.hash_one(&*entry.key));
         true
     }
 
@@ -196,7 +198,10 @@ impl Services {
 
     /// The hash of the service's key that an object is of.
     fn home(&self, kind: Kind, namespace: &str, name: &str) -> Option<u64> {
-        let own = self.hash_own(kind, namespace, name);
+        self.home_of(self.hash_own(kind, namespace, name), kind, namespace, name)
+    }
+
+    fn home_of(&self, own: u64, kind: Kind, namespace: &str, name: &str) -> Option<u64> {
         let is_there = |home: &Home| {
             let has = |entry: &Entry| entry.has(kind, namespace, name);
             home.own == own && self.entries.find(home.service, has).is_some()

@@ -31,6 +31,14 @@ impl Label {
     /// # Errors
     /// When the text is empty, longer than 63 octets, or not made of lower case letters, digits and inner hyphens.
     pub fn new(text: &str) -> Result<Self, LabelError> {
+        Self::check(text).map(|()| Self(text.into()))
+    }
+
+    /// Checks one that is not to be kept.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn check(text: &str) -> Result<(), LabelError> {
         let bytes = text.as_bytes();
         if bytes.is_empty() {
             return Err(LabelError::Empty);
@@ -43,7 +51,7 @@ impl Label {
         if edge_is_hyphen || !bytes.iter().all(inner) {
             return Err(LabelError::BadCharacter);
         }
-        Ok(Self(text.into()))
+        Ok(())
     }
 
     /// The label's text.

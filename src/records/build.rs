@@ -61,7 +61,7 @@ pub fn service_records(input: Input<'_>, settings: &Settings) -> (Option<Service
             // The service's own name stands for its virtual addresses, not for the endpoints.
             records.addresses = Addresses::default();
             addresses.iter().for_each(|address| records.addresses.push(*address));
-            (records.srv, records.ports) = srv(service.ports.iter().map(|port| (None, port)));
+            (records.srv, records.ports) = srv(service.ports.iter().map(|port| (None, port)), 1);
         }
         Some((_, ServiceShape::Headless)) => {
             records.shape = Shape::Headless;
@@ -150,15 +150,20 @@ impl<'a> Endpoints<'a> {
             let pod = place.endpoint.pod.as_ref()?;
             Some(((&*place.label, place.address.is_ipv6(), &*pod.name), &*pod.uid))
         }
-        let mut by_name: HashMap<_, Pods<'_>> = HashMap::new();
+        let mut by_name: HashMap<_, Pods<'_>> = HashMap::with_capacity(self.places.len());
+        let mut is_any_several = false;
         for place in &self.places {
             let Some((key, uid)) = key(place) else { continue };
             let pods = by_name.entry(key).or_default();
             pods.several |= pods.any.is_some_and(|other| other != uid);
+            is_any_several |= pods.several;
             pods.any = Some(uid);
             if !place.endpoint.terminating {
                 pods.newest = Some(uid);
             }
+        }
+        if !is_any_several {
+            return;
         }
         let keep = |place: &Place<'_>| {
             let Some((key, uid)) = key(place) else { return true };
@@ -177,12 +182,13 @@ impl<'a> Endpoints<'a> {
         fn key<'p>(place: &'p Place<'_>) -> super::host::OrderKey<'p> {
             order_key(&place.label, place.origin, place.address)
         }
-        self.places.sort_by(|a, b| key(a).cmp(&key(b)));
+        let mut in_order: Vec<_> = self.places.iter().map(|place| (key(place), place)).collect();
+        in_order.sort_by(|(one, _), (other, _)| one.cmp(other));
 
         let mut at_service = HashSet::with_capacity(self.places.len());
         let mut host_of: HashMap<&str, Option<usize>> = HashMap::with_capacity(self.places.len());
         let mut at_host = HashSet::with_capacity(self.places.len());
-        for place in &self.places {
+        for (_, place) in in_order {
             if at_service.insert(place.address) {
                 records.addresses.push(place.address);
             }
@@ -213,7 +219,7 @@ impl<'a> Endpoints<'a> {
         }
         let hosts = records.hosts.iter().enumerate();
         let ports = hosts.flat_map(|(index, host)| host.ports.iter().map(move |port| (Some(index), port)));
-        (records.srv, records.ports) = srv(ports);
+        (records.srv, records.ports) = srv(ports, records.hosts.len());
     }
 }
 
@@ -224,9 +230,13 @@ fn sorted(mut ports: Vec<Port>) -> Vec<Port> {
 }
 
 /// The SRV records at the service's name and at each `_port._protocol`, unique by port and target. The ports
-/// are sorted by name: the same cluster gives the same bytes whatever came first.
-fn srv<'p>(ports: impl Iterator<Item = (Option<usize>, &'p Port)>) -> (Vec<Srv>, Vec<PortRecords>) {
-    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+/// are sorted by name: the same cluster gives the same bytes whatever came first. `hosts` is how many there are, about.
+fn srv<'p>(
+    ports: impl Iterator<Item = (Option<usize>, &'p Port)>,
+    hosts: usize,
+) -> (Vec<Srv>, Vec<PortRecords>) {
+    let with_room = || (Vec::with_capacity(hosts), HashSet::with_capacity(hosts));
+    let (mut all, mut seen) = with_room();
     let mut named: BTreeMap<_, (Vec<Srv>, HashSet<Srv>)> = BTreeMap::new();
     for (host, port) in ports {
         let srv = Srv { host, port: port.number };
@@ -234,7 +244,7 @@ fn srv<'p>(ports: impl Iterator<Item = (Option<usize>, &'p Port)>) -> (Vec<Srv>,
             all.push(srv);
         }
         let Some(name) = &port.name else { continue };
-        let (records, seen) = named.entry((name, port.protocol)).or_default();
+        let (records, seen) = named.entry((name, port.protocol)).or_insert_with(with_room);
         if seen.insert(srv) {
             records.push(srv);
         }

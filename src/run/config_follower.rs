@@ -41,11 +41,9 @@ impl ConfigFollower {
         let (changed_tx, changed_rx) = mpsc::channel(1);
         self.changed_rx = Some(changed_rx);
         self.task.spawn(async move {
-            loop {
+            // It was read before it was followed: a change in between is told by nobody else.
+            while !matches!(changed_tx.try_send(()), Err(mpsc::error::TrySendError::Closed(()))) {
                 follower.changed().await;
-                if matches!(changed_tx.try_send(()), Err(mpsc::error::TrySendError::Closed(()))) {
-                    return;
-                }
             }
         });
     }

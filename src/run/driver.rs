@@ -19,6 +19,8 @@ pub struct Driver {
     in_front: BTreeMap<ServiceKey, Vec<IpAddr>>,
     revision: u64,
     pods_known: bool,
+    /// There are answers from what was published.
+    is_synchronised: bool,
 }
 
 /// What a publish did.
@@ -45,6 +47,7 @@ impl Driver {
             in_front,
             revision: 0,
             pods_known: false,
+            is_synchronised: false,
         }
     }
 
@@ -83,6 +86,17 @@ impl Driver {
         self.index = index;
     }
 
+    /// Says what the serial was before this process; see [`Publisher::resume_serial`].
+    pub fn resume_serial(&mut self, last: u32) {
+        self.publisher.resume_serial(last);
+    }
+
+    /// The zone's serial.
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.publisher.serial()
+    }
+
     /// Another number for each state of the cluster that was published.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -94,45 +108,38 @@ impl Driver {
         self.publisher.set_freshness(freshness);
     }
 
-    /// Publishes what changed since the last time.
+    /// Publishes what changed since the last time. Before the first answers every core makes records: a start waits for
+    /// them, and nobody else does.
     pub fn publish(&mut self) -> Published {
-        let mut problems = Vec::new();
-        let mut moved = false;
-        let (index, settings) = (&mut self.index, &self.settings);
-        let (own, in_front) = (&self.own, &mut self.in_front);
-        let dirty = index.take_dirty();
+        let dirty: Vec<Dirty> = self.index.take_dirty().into_iter().collect();
         self.revision += u64::from(!dirty.is_empty());
-        let index = &*index;
-        let changes = dirty.into_iter().map(|dirty| match dirty {
-            Dirty::Service(key) => {
-                let objects = index.service(&key);
-                let before = match addresses_in_front(&objects, own) {
-                    Some(addresses) => in_front.insert(key.clone(), addresses.clone()) != Some(addresses),
-                    None => in_front.remove(&key).is_some(),
-                };
-                moved |= before;
-                let ServiceObjects { service, slices, sets } = &objects;
-                let (slices, sets): (Vec<_>, Vec<_>) = (slices.iter().collect(), sets.iter().collect());
-                let input = Input { key: &key, service: service.as_ref(), slices: &slices, sets: &sets };
-                let (records, of_service) = service_records(input, settings);
-                problems.extend(of_service);
-                Change::Service(key, records.map(Box::new))
-            }
-            Dirty::Namespace(name) => {
-                let present = index.has_namespace(&name);
-                Change::Namespace(name, present)
-            }
-            Dirty::Pod(namespace, address) => {
-                let present = index.has_pod(&namespace, address);
-                Change::Pod(namespace, address, present)
-            }
-        });
-        let changed = self.publisher.publish(changes);
-        Published { changed, problems, moved }
+        let mut published = Published::default();
+        let (index, settings, own) = (&self.index, &self.settings, &*self.own);
+        let make = |dirty: &Dirty| change(index, settings, own, dirty);
+        let in_front = &mut self.in_front;
+        let mut tell = |beside: Option<Beside>| {
+            let Some(Beside { key, addresses, problems }) = beside else { return };
+            published.moved |= match addresses {
+                Some(addresses) => in_front.insert(key, addresses.clone()) != Some(addresses),
+                None => in_front.remove(&key).is_some(),
+            };
+            published.problems.extend(problems);
+        };
+        published.changed = if self.is_synchronised {
+            self.publisher.publish(dirty.iter().map(|dirty| {
+                let (change, beside) = make(dirty);
+                tell(beside);
+                change
+            }))
+        } else {
+            self.publisher.publish_all(&dirty, make, tell)
+        };
+        published
     }
 
     /// Says that the cluster is complete; see [`Publisher::synchronised`].
     pub fn synchronised(&mut self) {
+        self.is_synchronised = true;
         self.publisher.synchronised();
     }
 
@@ -178,6 +185,35 @@ impl Driver {
     /// The same, to change; see [`Driver::publish`].
     pub fn index_mut(&mut self) -> &mut Index {
         &mut self.index
+    }
+}
+
+/// What is found of a service beside its records.
+struct Beside {
+    key: ServiceKey,
+    /// Those in front of this process; see [`addresses_in_front`].
+    addresses: Option<Vec<IpAddr>>,
+    problems: Vec<Problem>,
+}
+
+/// What became of something dirty.
+fn change(index: &Index, settings: &Settings, own: &[IpAddr], dirty: &Dirty) -> (Change, Option<Beside>) {
+    match dirty {
+        Dirty::Service(key) => {
+            let objects = index.service(key);
+            let addresses = addresses_in_front(&objects, own);
+            let ServiceObjects { service, slices, sets } = &objects;
+            let (slices, sets): (Vec<_>, Vec<_>) = (slices.iter().collect(), sets.iter().collect());
+            let input = Input { key, service: service.as_ref(), slices: &slices, sets: &sets };
+            let (records, problems) = service_records(input, settings);
+            let beside = Beside { key: key.clone(), addresses, problems };
+            (Change::Service(key.clone(), records.map(Box::new)), Some(beside))
+        }
+        Dirty::Namespace(name) => (Change::Namespace(name.clone(), index.has_namespace(name)), None),
+        Dirty::Pod(namespace, address) => {
+            let present = index.has_pod(namespace, *address);
+            (Change::Pod(namespace.clone(), *address, present), None)
+        }
     }
 }
 

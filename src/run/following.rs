@@ -132,3 +132,80 @@ impl State {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Typed};
+    use crate::model::{Label, Namespace, Object};
+    use crate::run::settings::for_zone;
+    use crate::zone::zone;
+
+    fn mk_object(name: &str) -> Object {
+        Object::Namespace(Namespace { name: Label::new(name).unwrap() })
+    }
+
+    /// A scope that is listed and has `a`, and what its lists are counted in.
+    fn mk_followed() -> (State, Served, Watches) {
+        let config = Config::resolve(Typed::default()).unwrap();
+        let (publisher, _reader) = zone(for_zone(&config, &[]));
+        let served = Served::new(publisher, config, &[]);
+        let followed =
+            (State::new(&Scope { kind: Kind::Namespace, namespace: None }), served, Watches::default());
+        let (mut state, mut served, watches) = followed;
+        assert!(!told(&mut state, &mut served, &watches, [Event::Listing, Event::Item(mk_object("a"), 1)]));
+        assert!(told(&mut state, &mut served, &watches, [Event::Listed]));
+        (state, served, watches)
+    }
+
+    /// Whether the last event completes a list that changed something.
+    fn told(
+        state: &mut State,
+        served: &mut Served,
+        watches: &Watches,
+        events: impl IntoIterator<Item = Event>,
+    ) -> bool {
+        events.into_iter().fold(false, |_, event| state.apply(served, event, watches))
+    }
+
+    fn known(served: &Served) -> [bool; 3] {
+        ["a", "b", "c"].map(|name| served.driver.index().has_namespace(&Label::new(name).unwrap()))
+    }
+
+    #[test]
+    fn a_list_beside_the_watch_puts_right_what_differs() {
+        let (mut state, mut served, watches) = mk_followed();
+        let lost = [Event::Relisting, Event::Item(mk_object("b"), 2), Event::Relisted];
+        assert!(told(&mut state, &mut served, &watches, lost));
+        assert_eq!(known(&served), [false, true, false]);
+        let same = [Event::Relisting, Event::Item(mk_object("b"), 2), Event::Relisted];
+        assert!(!told(&mut state, &mut served, &watches, same));
+        let gone = [Event::Relisting, Event::Item(mk_object("b"), 2)];
+        let gone = gone.into_iter().chain([Event::NoItem(ObjectName::of(&mk_object("b"))), Event::Relisted]);
+        assert!(told(&mut state, &mut served, &watches, gone));
+        assert_eq!(known(&served), [false; 3]);
+    }
+
+    #[test]
+    fn of_a_list_that_is_void_nothing_is_left() {
+        let (mut state, mut served, watches) = mk_followed();
+        let void = [Event::Relisting, Event::Item(mk_object("b"), 2), Event::Unlisted, Event::Relisted];
+        assert!(!told(&mut state, &mut served, &watches, void));
+        assert_eq!(known(&served), [true, false, false]);
+    }
+
+    #[test]
+    fn what_the_watch_tells_beside_a_list_is_no_difference() {
+        let (mut state, mut served, watches) = mk_followed();
+        let beside = [
+            Event::Relisting,
+            Event::Apply(mk_object("b")),
+            Event::Delete(ObjectName::of(&mk_object("a"))),
+            // As it was before both, and `c` is there for long.
+            Event::Item(mk_object("a"), 1),
+        ];
+        told(&mut state, &mut served, &watches, beside);
+        assert!(!told(&mut state, &mut served, &watches, [Event::Relisted]));
+        assert_eq!(known(&served), [false, true, false]);
+    }
+}

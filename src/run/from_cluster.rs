@@ -109,13 +109,18 @@ impl FromCluster {
     fn restart(&mut self, client: Option<&Client>, options: &Options, served: &Served) {
         let counting = self.counting.watches.clone();
         let source = Kubernetes::start(&self.clients, client, options.clone(), counting);
-        self.before = (*served.known() != Known::Nothing)
-            .then(|| self.stale(served).unwrap_or_else(|| Since::ago(Duration::ZERO)));
+        self.before = self.until_now(served);
         self.scopes = source.scopes().iter().map(State::new).collect();
         self.options = options.clone();
         self.source = source;
         self.updates.clear();
         (self.alive, self.settled) = (true, false);
+    }
+
+    /// Since when what is served may be wrong, if nothing is heard from now on.
+    fn until_now(&self, served: &Served) -> Option<Since> {
+        let now = || Since::ago(Duration::ZERO);
+        (*served.known() != Known::Nothing).then(|| self.stale(served).unwrap_or_else(now))
     }
 
     /// Waits until there is something to take. May be cancelled.
@@ -221,13 +226,15 @@ impl FromCluster {
         self.waiting.published(&served.observed, served.driver.index());
     }
 
-    /// Deletes what a filter before this one admitted.
+    /// Deletes what a filter before this one admitted. A namespace of it that comes back is listed anew, and until then
+    /// it is REFUSED and not denied.
     fn forget_others(&self, served: &mut Served) {
         let followed = |kind, namespace: &Label| {
             let covers = |scope: &Scope| scope.namespace.as_ref().is_none_or(|own| own == namespace);
             self.scopes.iter().any(|state| state.scope.kind == kind && covers(&state.scope))
         };
         served.driver.index_mut().retain(|name| followed(name.kind, &name.namespace));
+        served.forget_others();
     }
 
     /// What is published may be answered for: namespaces whose lists are complete.
@@ -259,7 +266,11 @@ impl FromCluster {
     }
 
     async fn reconfigure(&mut self, served: &mut Served, new: Config) {
-        if new.kubernetes != self.options {
+        let before = &self.options;
+        if new.kubernetes != *before {
+            let is_of_others = new.kubernetes.namespaces != before.namespaces
+                || new.kubernetes.selector != before.selector
+                || new.kubernetes.pods != before.pods;
             let client = match self.clients.client().await {
                 Ok(client) => client,
                 Err(error) => {
@@ -268,10 +279,12 @@ impl FromCluster {
                 }
             };
             self.restart(Some(&client), &new.kubernetes, served);
-            // Its filter was another one.
-            self.from_snapshot = None;
-            // Those of a namespace that is new are not.
-            served.driver.set_pods_known(false);
+            // A limit alone makes nothing unknown that was known.
+            if is_of_others {
+                self.from_snapshot = None;
+                // Those of a namespace that is new are not.
+                served.driver.set_pods_known(false);
+            }
         }
         served.reconfigure(new);
         if *served.known() != Known::Nothing {

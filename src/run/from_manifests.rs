@@ -81,7 +81,7 @@ fn followed(input: &Input) -> Option<Follower> {
     let Input::Path(path) = input else { return None };
     let (follower, error) = follow(path);
     if let Some(error) = error {
-        warn!(%error, "cannot follow {}: reading it again every 5 s", path.display());
+        warn!(%error, "cannot follow {}: reading it again every 2 s", path.display());
     }
     Some(follower)
 }

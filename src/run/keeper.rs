@@ -107,6 +107,8 @@ impl Keeper {
                 return None;
             }
         };
+        // However old: the numbers that were said are said.
+        served.driver.resume_serial(kept.state.serial);
         // Where the clock was set back the file is from the future: as fresh as can be.
         let age = Duration::from_secs(now().saturating_sub(kept.state.fresh));
         if let Some(max_age) = served.config.stale.max_age.filter(|max_age| age >= *max_age) {
@@ -158,7 +160,8 @@ impl Keeper {
     }
 
     fn next(&self, snapshot: &Snapshot, served: &Served, stale: Option<Since>) -> Option<Instant> {
-        if *served.known() == Known::Nothing {
+        // Else a start from it would say that it is ready.
+        if served.known().is_nothing() {
             return None;
         }
         match &self.last {
@@ -183,6 +186,7 @@ impl Keeper {
             fresh: written.saturating_sub(stale.map_or(0, |since| since.age().as_secs())),
             complete,
             pods_known: served.driver.pods_known(),
+            serial: served.driver.serial(),
         };
         let identity = identity(&self.server, &served.config.kubernetes);
         let image = Image::new(&identity, &state, served.driver.index(), self.room);

@@ -144,7 +144,7 @@ impl<C: Fn() -> anyhow::Result<Config>> Reloader<C> {
         if !is_served {
             self.counter.failed.fetch_add(1, Ordering::Relaxed);
             error!("the configuration is not taken over, the one before stays");
-            // Another try may go better.
+            // So that the same file is no repetition: SIGHUP, or touching it, tries it again.
             self.last = Ok(before.clone());
         }
         is_served

@@ -44,6 +44,15 @@ impl Known {
         filter.map_or(Self::All, |names| Self::These(names.iter().cloned().collect()))
     }
 
+    /// Whether there is nothing to answer from: neither namespace, nor cluster.
+    pub(super) fn is_nothing(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::These(names) => names.is_empty(),
+            Self::All => false,
+        }
+    }
+
     /// Whether everything of a namespace is known; None is of all of them.
     pub(super) fn covers(&self, namespace: Option<&str>) -> bool {
         match self {
@@ -156,6 +165,12 @@ impl Served {
             self.known = known;
             self.driver.set_zone_settings(self.zone_settings());
         }
+    }
+
+    /// What a filter before this one admitted is known no longer, for its objects are deleted.
+    pub(super) fn forget_others(&mut self) {
+        let known = std::mem::replace(&mut self.known, Known::Nothing);
+        self.known = known.under(self.config.source.namespaces.as_deref());
     }
 
     /// What is known so far.

@@ -158,13 +158,8 @@ fn number(octets: &[u8]) -> u32 {
 }
 
 impl Entry {
-    /// Encodes a service's records. `share` gives ports that are equal and in use already, where there are such.
-    pub(crate) fn new(
-        key: Key,
-        records: &ServiceRecords,
-        defaults: Ttl,
-        share: impl FnOnce(Ports) -> Arc<Ports>,
-    ) -> Self {
+    /// Encodes a service's records.
+    pub(crate) fn new(key: Key, records: &ServiceRecords, defaults: Ttl) -> Self {
         let ttl = Ttl {
             positive: records.ttl.positive.unwrap_or(defaults.positive),
             negative: records.ttl.negative.unwrap_or(defaults.negative),
@@ -172,7 +167,12 @@ impl Entry {
         };
         let (ports, sets) = Ports::new(records);
         let (octets, parts) = encode(&key, records, &sets);
-        Self { octets, parts, ttl, shape: records.shape.clone(), ports: share(ports), key }
+        Self { octets, parts, ttl, shape: records.shape.clone(), ports: Arc::new(ports), key }
+    }
+
+    /// Takes ports that are equal and in use already, where there are such.
+    pub(crate) fn share_ports(&mut self, share: impl FnOnce(&Arc<Ports>) -> Arc<Ports>) {
+        self.ports = share(&self.ports);
     }
 
     /// The key, to be shared.
@@ -353,12 +353,12 @@ fn encode(key: &[u8], records: &ServiceRecords, sets: &[usize]) -> (Box<[u8]>, P
     // the last.
     let (mut next_a, mut next_aaaa) = (0, 0);
     for (Host { label, addresses, governing, .. }, set) in records.hosts.iter().zip(sets) {
-        let v4: Vec<_> = addresses.v4.iter().map(|v4| v4.octets()).collect();
-        let v6: Vec<_> = addresses.v6.iter().map(|v6| v6.octets()).collect();
+        let v4 = addresses.v4.iter().map(|v4| v4.octets());
+        let v6 = addresses.v6.iter().map(|v6| v6.octets());
         places.push(Place {
             label: small(labels.len()),
-            a: span(&mut a, &mut next_a, &v4),
-            aaaa: span(&mut aaaa, &mut next_aaaa, &v6),
+            a: span(&mut a, &mut next_a, v4),
+            aaaa: span(&mut aaaa, &mut next_aaaa, v6),
             ports: small(*set),
             governing: *governing,
         });
@@ -433,15 +433,21 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 /// Where `wanted` stands in `all`, behind the last range found; appended when it does not.
-fn span<T: Copy + PartialEq>(all: &mut Vec<T>, next: &mut usize, wanted: &[T]) -> Span {
+fn span<T: Copy + PartialEq>(
+    all: &mut Vec<T>,
+    next: &mut usize,
+    wanted: impl ExactSizeIterator<Item = T> + Clone,
+) -> Span {
+    let count = small(wanted.len());
     let end = *next + wanted.len();
-    if all.get(*next..end) == Some(wanted) {
-        let span = Span { start: small(*next), count: small(wanted.len()) };
+    if all.get(*next..end).is_some_and(|there| there.iter().copied().eq(wanted.clone())) {
+        let span = Span { start: small(*next), count };
         *next = end;
         return span;
     }
-    all.extend_from_slice(wanted);
-    Span { start: small(all.len() - wanted.len()), count: small(wanted.len()) }
+    let span = Span { start: small(all.len()), count };
+    all.extend(wanted);
+    span
 }
 
 #[cfg(test)]
@@ -483,7 +489,7 @@ mod tests {
     }
 
     fn mk_entry(records: &ServiceRecords) -> Entry {
-        Entry::new(Key::new(b"\x05nginx\x07default"), records, DEFAULTS, Arc::new)
+        Entry::new(Key::new(b"\x05nginx\x07default"), records, DEFAULTS)
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! ones. Imports `records` and `wire`.
 
 mod answer;
+mod encoded;
 mod entry;
 mod lookup;
 mod master;
 mod order;
+mod parallel;
 mod ports;
 mod publisher;
 mod reverse;

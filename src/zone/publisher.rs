@@ -10,9 +10,11 @@ use arc_swap::ArcSwap;
 use foldhash::HashSet;
 use papaya::HashMap;
 
-use super::entry::{Entry, Key};
+use super::encoded::{Encoded, EncodedService, Names, encode, pointers};
+use super::entry::Entry;
+use super::parallel::in_order;
 use super::ports::Ports;
-use super::reverse::{Pointer, Prefix, Rank};
+use super::reverse::{Pointer, Prefix};
 use super::settings::{Freshness, Prepared, Settings};
 use super::store::{NamespaceState, PodKey, Reader, Shared, Size, Stored};
 use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
@@ -54,22 +56,60 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
 /// of a whole cluster holds in memory.
 const HELD: usize = 1 << 16;
 
+/// Publishes between two snapshots, at the most: hundreds a second for minutes.
+const UNKEPT_SERIALS: u32 = 1 << 16;
+
+/// The serial behind another: the time where that is later, by serial number arithmetic (RFC 1982, section 3.2). 0 is none.
+fn next_serial(last: u32, seconds: u32) -> u32 {
+    let next = last.wrapping_add(1);
+    let is_later = last == 0 || seconds.wrapping_sub(next) < 1 << 31;
+    if is_later { seconds } else { next }.max(1)
+}
+
 /// Writes the zone. There is one, and it is not `Clone`: publishes have an order.
 pub struct Publisher {
     shared: Arc<Shared>,
     ports: SharedPorts,
-    /// By block: what is a name of an address of it now (true), or is one no longer.
-    differing: Differing,
+    /// By block: what is a name of an address of it now (true), or is one no longer; of one name the last word counts.
+    differing: BTreeMap<Prefix, Words>,
     held: usize,
 }
 
-type Differing = BTreeMap<Prefix, BTreeMap<Pointer, bool>>;
+type Words = Vec<(Pointer, bool)>;
 
 impl Publisher {
     /// Publishes; gives how many of the changes changed something. The serial moves, once, when any did, after
     /// all of them are visible.
     pub fn publish(&mut self, changes: impl IntoIterator<Item = Change>) -> usize {
         let changed = changes.into_iter().filter(|change| self.apply(change)).count();
+        self.finish(changed)
+    }
+
+    /// The same, of a change for each item, no two of them for the same name: made and encoded by every core at once,
+    /// published in the order of the items, with what `make` gives beside it told in that order too. For a load that
+    /// nobody is answered from yet: else it would take the cores from those who answer.
+    pub fn publish_all<T: Sync, B: Send>(
+        &mut self,
+        items: &[T],
+        make: impl Fn(&T) -> (Change, B) + Sync,
+        mut tell: impl FnMut(B),
+    ) -> usize {
+        let shared = Arc::clone(&self.shared);
+        let prepared = shared.prepared.load_full();
+        shared.services.pin().reserve(items.len());
+        let make = |item: &T| {
+            let (change, beside) = make(item);
+            (encode(&shared, &prepared, &change), beside)
+        };
+        let mut changed = 0;
+        in_order(items, make, |(encoded, beside)| {
+            changed += usize::from(self.put(encoded));
+            tell(beside);
+        });
+        self.finish(changed)
+    }
+
+    fn finish(&mut self, changed: usize) -> usize {
         self.replace_pointers();
         if changed > 0 {
             self.advance_serial();
@@ -122,24 +162,47 @@ impl Publisher {
         self.advance_serial();
     }
 
+    /// Says what the serial was when this zone was served before, by another process: it goes on above it, whatever the
+    /// clock says now. What is kept of a serial is some seconds old: those that may have been said since are left out.
+    pub fn resume_serial(&mut self, last: u32) {
+        if last > 0 {
+            self.shared.serial.store(last.wrapping_add(UNKEPT_SERIALS), Ordering::Release);
+        }
+    }
+
+    /// The zone's serial.
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.shared.serial.load(Ordering::Acquire)
+    }
+
     fn advance_serial(&self) {
-        let next = self.shared.serial.load(Ordering::Acquire).wrapping_add(1);
         // A clock before 1970 counts as 1970.
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         #[allow(clippy::cast_possible_truncation)] // serials wrap (RFC 1982)
-        self.shared.serial.store(next.max(seconds as u32), Ordering::Release);
+        let next = next_serial(self.serial(), seconds as u32);
+        self.shared.serial.store(next, Ordering::Release);
     }
 
     fn apply(&mut self, change: &Change) -> bool {
-        match change {
-            Change::Service(key, records) => self.service(key, records.as_deref()),
-            Change::Namespace(label, present) => {
-                self.namespace(label, |state| NamespaceState { declared: *present, ..state })
+        let encoded = encode(&self.shared, &self.shared.prepared.load(), change);
+        self.put(encoded)
+    }
+
+    fn put(&mut self, encoded: Encoded) -> bool {
+        match encoded {
+            Encoded::Same => false,
+            Encoded::Service(service) => {
+                self.service(*service);
+                true
             }
-            Change::Pod(namespace, address, present) => {
-                let key = PodKey::new(namespace.as_str().as_bytes(), *address);
+            Encoded::Namespace(label, present) => {
+                self.namespace(&label, |state| NamespaceState { declared: present, ..state })
+            }
+            Encoded::Pod(namespace, address, present) => {
+                let key = PodKey::new(namespace.as_str().as_bytes(), address);
                 let pods = self.shared.pods.pin();
-                if *present {
+                if present {
                     pods.insert(key.as_ref().into(), ()).is_none()
                 } else {
                     pods.remove(key.as_ref()).is_some()
@@ -160,26 +223,18 @@ impl Publisher {
         after != before
     }
 
-    fn service(&mut self, key: &ServiceKey, records: Option<&ServiceRecords>) -> bool {
+    fn service(&mut self, encoded: EncodedService) {
+        let EncodedService { namespace, key, entry, names: after } = encoded;
         let shared = Arc::clone(&self.shared);
         let prepared = shared.prepared.load();
-        let wire_key = wire_key(key);
         let services = shared.services.pin();
-        let old = services.get(&*wire_key).map(|stored| &stored.0);
-        let entry = records.map(|records| {
-            let key = old.map_or_else(|| Key::new(&wire_key), |old| old.shared_key().clone());
-            Entry::new(key, records, prepared.settings.ttl, |ports| self.ports.share(ports))
-        });
-        if old == entry.as_ref() {
-            return false;
-        }
-        let names = |entry: Option<&Entry>| entry.map_or_else(Vec::new, |entry| pointers(entry, &prepared));
-        let (before, after) = (names(old), names(entry.as_ref()));
+        let old = services.get(&*key).map(|stored| &stored.0);
+        let before = old.map_or_else(Vec::new, |old| pointers(old, &prepared));
         let exists = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.shape != Shape::Absent);
         let (was, is) = (exists(old), exists(entry.as_ref()));
         // A namespace is known before its first service is found in it, and until after its last one is.
         if is && !was {
-            self.namespace(&key.namespace, |s| NamespaceState { services: s.services + 1, ..s });
+            self.namespace(&namespace, |s| NamespaceState { services: s.services + 1, ..s });
         }
         shared.size.count(old, entry.as_ref());
         // An address's names stand before the service says them and go after it has ceased to: an address that has a
@@ -191,61 +246,69 @@ impl Publisher {
             self.hold(more, true);
         }
         match entry {
-            Some(entry) => {
+            Some(mut entry) => {
+                entry.share_ports(|ports| self.ports.share(ports));
                 services.insert(Stored(entry));
             }
             None => {
-                services.remove(&*wire_key);
+                services.remove(&*key);
             }
         }
         if was && !is {
-            self.namespace(&key.namespace, |s| NamespaceState {
-                services: s.services.saturating_sub(1),
-                ..s
-            });
+            self.namespace(&namespace, |s| NamespaceState { services: s.services.saturating_sub(1), ..s });
         }
         self.hold(gone, false);
         if self.held >= HELD {
             self.replace_pointers();
         }
-        true
     }
 
     /// Holds pointers back until the blocks are replaced.
     fn hold(&mut self, pointers: Names, is: bool) {
         for (block, pointer) in pointers {
             self.held += 1;
-            self.differing.entry(block).or_default().insert(pointer, is);
+            self.differing.entry(block).or_default().push((pointer, is));
         }
     }
 
     /// Adds pointers at once.
     fn add_pointers(&mut self, pointers: Names) {
-        let mut differing: Differing = BTreeMap::new();
+        let mut differing: BTreeMap<Prefix, Words> = BTreeMap::new();
         for (block, pointer) in pointers {
             if let Some(held) = self.differing.get_mut(&block) {
-                // It was to go, and comes back.
-                held.remove(&pointer);
+                // It may have been to go, and comes back.
+                held.push((pointer.clone(), true));
+                self.held += 1;
             }
-            differing.entry(block).or_default().insert(pointer, true);
+            differing.entry(block).or_default().push((pointer, true));
         }
-        differing.into_iter().for_each(|(prefix, pointers)| self.replace_block(prefix, &pointers));
+        differing.into_iter().for_each(|(prefix, words)| self.replace_block(prefix, words));
     }
 
     /// Replaces each block of which something is held, in one insert.
     fn replace_pointers(&mut self) {
-        for (prefix, differing) in std::mem::take(&mut self.differing) {
-            self.replace_block(prefix, &differing);
+        for (prefix, words) in std::mem::take(&mut self.differing) {
+            self.replace_block(prefix, words);
         }
         self.held = 0;
     }
 
-    fn replace_block(&self, prefix: Prefix, differing: &BTreeMap<Pointer, bool>) {
+    fn replace_block(&self, prefix: Prefix, mut words: Words) {
+        // Those of one name stay in the order in which they were said.
+        words.sort_by(|(one, _), (other, _)| one.cmp(other));
+        words.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
         let blocks = self.shared.blocks.pin();
         let old = blocks.get(&prefix);
-        let kept = old.map_or(&[][..], |old| old).iter().filter(|pointer| !differing.contains_key(pointer));
+        let is_said = |pointer: &Pointer| words.binary_search_by(|(said, _)| said.cmp(pointer)).is_ok();
+        let kept = old.map_or(&[][..], |old| old).iter().filter(|pointer| !is_said(pointer));
         let mut block: Vec<Pointer> = kept.cloned().collect();
-        block.extend(differing.iter().filter(|(_, is)| **is).map(|(pointer, _)| pointer.clone()));
+        block.extend(words.into_iter().filter(|(_, is)| *is).map(|(pointer, _)| pointer));
         // Two sorted runs.
         block.sort();
         match (old.is_some(), block.is_empty()) {
@@ -283,46 +346,14 @@ impl Publisher {
     }
 }
 
-fn wire_key(key: &ServiceKey) -> Vec<u8> {
-    let mut wire = Vec::with_capacity(key.name.as_str().len() + key.namespace.as_str().len() + 2);
-    for label in [key.name.as_str(), key.namespace.as_str()] {
-        #[allow(clippy::cast_possible_truncation)] // a label, at most 63
-        wire.push(label.len() as u8);
-        wire.extend_from_slice(label.as_bytes());
-    }
-    wire
-}
-
-/// A service's share of the names of addresses, by block, sorted; each once.
-type Names = Vec<(Prefix, Pointer)>;
-
 /// What is only before, and what is only after.
 fn differing(before: Names, after: Names) -> (Names, Names) {
+    if before.is_empty() {
+        return (before, after);
+    }
     let gone = before.iter().filter(|name| after.binary_search(name).is_err()).cloned().collect();
     let more = after.into_iter().filter(|name| before.binary_search(name).is_err()).collect();
     (gone, more)
-}
-
-/// What the reverse names of a service's addresses say.
-fn pointers(entry: &Entry, prepared: &Prepared) -> Names {
-    let governing_only = prepared.settings.ptr == super::PtrNames::Governing;
-    let rank = |host: Option<usize>| match host {
-        None => Rank::ClusterIp,
-        Some(host) if entry.is_governing(host) => Rank::Governing,
-        Some(_) => Rank::Other,
-    };
-    let all = entry.reverse().into_iter().map(|(address, host)| (address, host, rank(host)));
-    let wanted = all.filter(|(_, _, rank)| !governing_only || *rank != Rank::Other);
-    let mut names: Names = wanted
-        .map(|(address, host, rank)| {
-            let (block, last) = Prefix::block_of(address);
-            let service = entry.shared_key().clone();
-            (block, Pointer::new(last, rank, service, entry.ttl.positive, host))
-        })
-        .collect();
-    names.sort();
-    names.dedup_by(|(block, pointer), (other, first)| block == other && first.absorb(pointer));
-    names
 }
 
 /// Ports that several services have; most of a cluster's services share a few.
@@ -334,19 +365,19 @@ struct SharedPorts {
 }
 
 impl SharedPorts {
-    fn share(&mut self, ports: Ports) -> Arc<Ports> {
-        if let Some(known) = self.known.get(&ports) {
+    /// Ports that are equal and in use already, where there are such.
+    fn share(&mut self, ports: &Arc<Ports>) -> Arc<Ports> {
+        if let Some(known) = self.known.get(ports) {
             return Arc::clone(known);
         }
-        let ports = Arc::new(ports);
         if !ports.is_listed() {
             if self.known.len() >= self.sweep {
                 self.known.retain(|known| Arc::strong_count(known) > 1);
                 self.sweep = (self.known.len() * 2).max(64);
             }
-            self.known.insert(Arc::clone(&ports));
+            self.known.insert(Arc::clone(ports));
         }
-        ports
+        Arc::clone(ports)
     }
 }
 
@@ -357,7 +388,7 @@ mod tests {
     use crate::wire::Name;
     use crate::zone::lookup::{self, with_pointers};
     use crate::zone::reverse::of_address;
-    use crate::zone::{Order, PodNames, PtrNames, Ttl};
+    use crate::zone::{MasterFile, Order, Part, PodNames, PtrNames, Ttl};
 
     fn mk_zone() -> (Publisher, Reader) {
         zone(Settings {
@@ -421,6 +452,48 @@ mod tests {
         assert!(reader.serial() > first);
     }
 
+    /// RFC 1982, section 3.2.
+    fn is_greater(serial: u32, other: u32) -> bool {
+        serial != other && serial.wrapping_sub(other) < 1 << 31
+    }
+
+    #[test]
+    fn a_serial_is_the_time_and_never_goes_back() {
+        let now = 1_800_000_000;
+        assert_eq!(next_serial(0, now), now);
+        assert_eq!(next_serial(0, u32::MAX), u32::MAX, "the first one, whatever its half of the numbers");
+        assert_eq!(next_serial(now, now), now + 1);
+        assert_eq!(next_serial(now, now + 60), now + 60);
+        // A clock that is set back by a second, a day, to 1970, or was decades ahead.
+        for seconds in [now - 1, now - 86_400, 0] {
+            assert_eq!(next_serial(now, seconds), now + 1);
+        }
+        assert_eq!(next_serial(3_000_000_000, now), 3_000_000_001);
+        // By that arithmetic it is later than a number of the other half.
+        assert_eq!(next_serial(4_200_000_000, now), now);
+        // The wrap, of the numbers and of the time, and a clock that leaps by more than a serial may.
+        for (last, seconds) in [(u32::MAX, 5), (u32::MAX - 1, 5), (u32::MAX, u32::MAX), (1, u32::MAX)] {
+            let next = next_serial(last, seconds);
+            assert!(next > 0 && is_greater(next, last), "{last} at {seconds}: {next}");
+        }
+    }
+
+    #[test]
+    fn a_serial_that_was_kept_is_gone_on_from() {
+        let (mut publisher, reader) = mk_zone();
+        // A day ahead of the clock, which was set back since.
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let kept = u32::try_from(seconds + 86_400).unwrap();
+        publisher.resume_serial(kept);
+        publisher.publish([mk_change("a", &[])]);
+        assert!(is_greater(reader.serial(), kept + 60_000), "{} behind {kept}", reader.serial());
+        // Without one it is the time.
+        let (mut publisher, reader) = mk_zone();
+        publisher.resume_serial(0);
+        publisher.publish([mk_change("a", &[])]);
+        assert!(u64::from(reader.serial()).abs_diff(seconds) < 60);
+    }
+
     #[test]
     fn services_and_names_are_counted_as_they_come_and_go() {
         let (mut publisher, reader) = mk_zone();
@@ -447,6 +520,42 @@ mod tests {
         assert_eq!(names(&publisher, "10.0.0.1"), 1);
         publisher.publish([mk_change("b", &[("x-0", "10.0.0.2")])]);
         assert_eq!((names(&publisher, "10.0.0.1"), names(&publisher, "10.0.0.2")), (0, 1));
+    }
+
+    #[test]
+    fn what_every_core_makes_at_once_is_what_one_makes() {
+        let numbers: Vec<u32> = (0..600).collect();
+        // Each address is of three services, each pair of addresses of a block of its own.
+        let made = |number: &u32| {
+            let address = |replica: u32| format!("10.0.{}.{}", number / 3, number % 3 + replica);
+            let (first, second) = (address(0), address(1));
+            mk_change(&format!("s-{number}"), &[("x-0", &first), ("x-1", &second)])
+        };
+        let written = |reader: &Reader| {
+            let mut zone = Vec::new();
+            for part in [Part::Cluster, Part::Reverse] {
+                MasterFile::new(reader, part).write(&mut zone).unwrap();
+            }
+            let mut lines: Vec<String> = String::from_utf8(zone).unwrap().lines().map(Into::into).collect();
+            lines.retain(|line| !line.contains("SOA"));
+            lines.sort();
+            lines
+        };
+        let (mut one, one_reader) = mk_zone();
+        assert_eq!(one.publish(numbers.iter().map(made)), 600);
+        let (mut all, all_reader) = mk_zone();
+        let mut told = Vec::new();
+        let tell = |number| told.push(number);
+        assert_eq!(all.publish_all(&numbers, |number| (made(number), *number), tell), 600);
+        assert_eq!(told, numbers);
+        assert_eq!(all_reader.size(), one_reader.size());
+        let lines = written(&all_reader);
+        assert!(lines.len() > 3600, "{}", lines.len());
+        assert_eq!(lines, written(&one_reader));
+        // Again: there is nothing that differs.
+        let serial = all.serial();
+        assert_eq!(all.publish_all(&numbers, |number| (made(number), ()), |()| {}), 0);
+        assert_eq!(all.serial(), serial);
     }
 
     #[test]
@@ -540,13 +649,14 @@ mod tests {
     #[test]
     fn ports_that_nobody_has_are_let_go_of() {
         let mut shared = SharedPorts::default();
-        let kept = shared.share(Ports::default());
-        assert!(Arc::ptr_eq(&kept, &shared.share(Ports::default())));
+        let mk_ports = || Arc::new(Ports::default());
+        let kept = shared.share(&mk_ports());
+        assert!(Arc::ptr_eq(&kept, &shared.share(&mk_ports())));
         shared.sweep = 0;
         drop(kept);
         let of_hosts = mk_change("a", &[("x-0", "10.0.0.1")]);
         let Change::Service(_, Some(records)) = of_hosts else { unreachable!() };
-        let _other = shared.share(Ports::new(&records).0);
+        let _other = shared.share(&Arc::new(Ports::new(&records).0));
         assert_eq!(shared.known.len(), 1);
     }
 

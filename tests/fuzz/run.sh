@@ -8,7 +8,7 @@ seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET…]}
 shift
 case $seconds in '' | *[!0-9]*) echo "SECONDS is a whole number, not '$seconds'" >&2; exit 2 ;; esac
 targets=("$@")
-[ $# -gt 0 ] || targets=(name manifests respond)
+[ $# -gt 0 ] || targets=(name manifests respond snapshot)
 
 command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 build=${CARGO_TARGET_DIR:-$PWD/target}
@@ -23,10 +23,10 @@ for target in "${targets[@]}"; do
   learnt=$build/corpus/$target
   mkdir -p "$learnt" "artifacts/$target"
   code=0
-  # A hang counts as a crash: -timeout is seconds an input.
+  # A hang counts as a crash: -timeout is seconds an input. So does memory out of proportion to one, of 4 KiB at the most.
   # The program itself, for `cargo fuzz run` would build again what changed meanwhile, on this clock.
   timeout --kill-after=10 $((seconds + 60)) "$build/$host/release/$target" "$learnt" "corpus/$target" \
-    -artifact_prefix="$PWD/artifacts/$target/" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=3072 \
+    -artifact_prefix="$PWD/artifacts/$target/" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=3072 -malloc_limit_mb=64 \
     -print_final_stats=1 >"$log" 2>&1 || code=$?
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
   covered=$(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2 || true)

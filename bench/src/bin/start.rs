@@ -1,6 +1,7 @@
-//! Starts a server on a dump again and again: seconds from exec to `ready` and to the first right answer, and the
+//! Starts a server on a dump or a snapshot again and again: seconds from exec to `ready` and to the first right answer, and the
 //! memory that it takes then. Ends only the processes that it started.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,22 +16,19 @@ use rollcall_bench::{first_answer, median_and_range, status_kib};
 /// Between the first answer and the look at the memory: what was only for the load is given back by then.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Start a server on a dump, and print how long it took and how much memory.
+/// Start a server, and print how long it took and how much memory.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The rollcall to start
     #[arg(long)]
     server: PathBuf,
-    /// The dump
-    #[arg(long)]
-    manifests: PathBuf,
     /// What stands before the figures
     #[arg(long)]
     label: String,
-    /// A name of the dump that has one address, and the address; none for a dump without endpoints
+    /// A name of the cluster that has one address, and the address; none for one without endpoints
     #[arg(long, num_args = 2, value_names = ["NAME", "ADDRESS"])]
     question: Option<Vec<String>>,
-    /// Endpoints of the dump
+    /// Endpoints of the cluster
     #[arg(long, default_value_t = 0)]
     endpoints: u64,
     /// KiB of a server without endpoints, which are not the endpoints'
@@ -45,6 +43,9 @@ struct Arguments {
     /// Print the median of VmRSS in KiB and nothing else
     #[arg(long)]
     memory_only: bool,
+    /// Arguments of `serve` that say where its cluster is
+    #[arg(last = true, required = true)]
+    cluster: Vec<OsString>,
 }
 
 /// What one start took.
@@ -80,7 +81,10 @@ fn main() -> anyhow::Result<()> {
     }
     let most = median_and_range(runs.iter().map(|run| kib(run.most)).collect()).unwrap_or_default();
     let (ready, answered) = (column(|run| run.ready), column(|run| run.answered));
-    let seconds = |(median, least, most): (f64, f64, f64)| format!("{median:.2} ({least:.2}–{most:.2})");
+    let seconds = |(median, least, most): (f64, f64, f64)| {
+        let digits = if most < 1.0 { 3 } else { 2 };
+        format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")
+    };
     let mib = |(median, least, most): (f64, f64, f64)| {
         format!("{:.0} ({:.0}–{:.0})", median / 1024.0, least / 1024.0, most / 1024.0)
     };
@@ -101,8 +105,8 @@ fn start(arguments: &Arguments) -> anyhow::Result<Figures> {
     let latest = Instant::now() + Duration::from_secs(arguments.bound);
     let begin = Instant::now();
     let child = Command::new(&arguments.server)
-        .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--manifests"])
-        .arg(&arguments.manifests)
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off"])
+        .args(&arguments.cluster)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

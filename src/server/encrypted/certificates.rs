@@ -19,7 +19,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::address::TlsVersion;
 use super::validity::not_after;
@@ -178,7 +178,7 @@ impl Certificates {
         let seen = read.fingerprint();
         let pair = read.pair(&files, &provider)?;
         let expires = expiry(&pair);
-        if let Some(ago) = since(expires) {
+        if let Some(ago) = since(expires, now()) {
             warn!("the certificate {} has expired {} s ago", files.certificate.display(), ago.as_secs());
         }
         Ok(Arc::new(Self {
@@ -209,12 +209,17 @@ impl Certificates {
             tokio::time::sleep(every).await;
             let certificates = Arc::clone(&self);
             let looked = tokio::task::spawn_blocking(move || {
-                follower.look(&certificates);
+                follower.look(&certificates, now());
                 follower
             });
-            // A panic there is a defect of ours that costs the following, never the serving.
-            let Ok(back) = looked.await else { return };
-            follower = back;
+            match looked.await {
+                Ok(back) => follower = back,
+                // A defect of ours that costs the following, never the serving.
+                Err(panicked) => {
+                    error!(%panicked, "the certificate is not followed any longer: a restart follows it again");
+                    return;
+                }
+            }
         }
     }
 
@@ -253,18 +258,20 @@ struct Follower {
     doubted: Option<u64>,
     /// Was refused, which is said once.
     refused: Option<u64>,
+    /// It was refused by the clock, which may be set right.
+    is_expired: bool,
 }
 
 impl Follower {
-    fn look(&mut self, certificates: &Certificates) {
+    fn look(&mut self, certificates: &Certificates, now: u64) {
         let read = Read::of(&certificates.files);
         let seen = read.fingerprint();
-        if seen == self.served || self.refused == Some(seen) {
+        if seen == self.served || (self.refused == Some(seen) && !self.is_expired) {
             self.doubted = None;
             return;
         }
         let pair = read.pair(&certificates.files, &certificates.provider);
-        let pair = pair.and_then(|pair| match since(expiry(&pair)) {
+        let pair = pair.and_then(|pair| match since(expiry(&pair), now) {
             Some(ago) => Err(CertificateError::Expired { path: certificates.files.certificate.clone(), ago }),
             None => Ok(pair),
         });
@@ -274,14 +281,16 @@ impl Follower {
                 certificates.served.store(Arc::new(pair));
                 certificates.expires.store(expires, Ordering::Relaxed);
                 certificates.reloads.fetch_add(1, Ordering::Relaxed);
-                *self = Self { served: seen, doubted: None, refused: None };
-                let days = expires.saturating_sub(now()) / (24 * 60 * 60);
+                *self = Self { served: seen, ..Self::default() };
+                let days = expires.saturating_sub(now) / (24 * 60 * 60);
                 info!(days, "a new certificate is served to new connections; it ends in so many days");
             }
+            Err(_) if self.refused == Some(seen) => {}
             // The files are two: between their changes they do not fit together.
             Err(_) if self.doubted != Some(seen) => self.doubted = Some(seen),
             Err(error) => {
                 (self.doubted, self.refused) = (None, Some(seen));
+                self.is_expired = matches!(error, CertificateError::Expired { .. });
                 certificates.refused.fetch_add(1, Ordering::Relaxed);
                 let error: &dyn std::error::Error = &error;
                 warn!(error, "the new certificate is not served, the one before stays");
@@ -300,8 +309,8 @@ fn now() -> u64 {
 }
 
 /// For how long it has been over.
-fn since(expires: u64) -> Option<Duration> {
-    (expires > 0).then(|| now().checked_sub(expires)).flatten().map(Duration::from_secs)
+fn since(expires: u64, now: u64) -> Option<Duration> {
+    (expires > 0).then(|| now.checked_sub(expires)).flatten().map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -341,7 +350,7 @@ mod tests {
         let first = served();
         let mut follower = Follower { served: certificates.seen, ..Follower::default() };
         let mut look = |times: usize| {
-            (0..times).for_each(|_| follower.look(&certificates));
+            (0..times).for_each(|_| follower.look(&certificates, now()));
             let counts = certificates.counts();
             (counts.reloads, counts.refused)
         };
@@ -378,6 +387,23 @@ mod tests {
         assert_eq!(look(2), (1, 7));
         write(&files, &old.certificate, &old.key);
         assert_eq!((look(1), served()), ((2, 7), first));
+    }
+
+    #[test]
+    fn one_that_was_refused_by_a_wrong_clock_is_served_once_it_is_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = mk_files(folder.path());
+        let (old, new) = (mk_pair(2070), mk_pair(2080));
+        write(&files, &old.certificate, &old.key);
+        let certificates = Certificates::load(files.clone()).unwrap();
+        let mut follower = Follower { served: certificates.seen, ..Follower::default() };
+        write(&files, &new.certificate, &new.key);
+        let wrong = certificates.counts().expires * 2;
+        (0..5).for_each(|_| follower.look(&certificates, wrong));
+        assert_eq!((certificates.counts().reloads, certificates.counts().refused), (0, 1), "said once");
+        follower.look(&certificates, now());
+        assert_eq!((certificates.counts().reloads, certificates.counts().refused), (1, 1));
+        assert_eq!(certificates.counts().expires, 3_471_292_800);
     }
 
     #[test]

@@ -403,3 +403,66 @@ fn waits() -> ExponentialBackoff {
         .without_max_times()
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Kind;
+
+    fn mk_follow() -> (Follow, mpsc::Receiver<Update>) {
+        let nobody = |_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("nobody is asked"))
+        };
+        let client = kube::Client::new(tower::service_fn(nobody), "default");
+        let (updates, updates_rx) = mpsc::channel(8);
+        let scope = Scope { kind: Kind::Service, namespace: None };
+        let options = Options {
+            namespaces: None,
+            selector: "".parse().unwrap(),
+            pods: false,
+            watch_timeout: Duration::from_secs(20),
+            watch_silence: Duration::from_secs(90),
+            relist: Some(Duration::from_secs(60)),
+            page: 500,
+            max_object: 1 << 20,
+        };
+        let follow = Follow {
+            clients: Clients::new(crate::source::kubernetes::Access::InCluster),
+            api: Arc::new(Api::new(client)),
+            watch: Arc::new(Watch::new(scope.clone())),
+            options,
+            number: 0,
+            scope,
+            updates,
+        };
+        (follow, updates_rx)
+    }
+
+    /// What is told, and whether the watch is gone on with, of a list that ends so, a watch at version 100, and a wait.
+    async fn tended(list: Result<Version, Failure>, wait: Duration) -> (Vec<String>, bool) {
+        let (follow, mut updates_rx) = mk_follow();
+        let mut relisting = Relisting::new(follow.options.relist);
+        relisting.begin("98", async { list });
+        tokio::task::yield_now().await;
+        let mut goes_on = follow.tend_relist(&mut relisting, "100").await.is_ok();
+        tokio::time::advance(wait).await;
+        goes_on &= follow.tend_relist(&mut relisting, "100").await.is_ok();
+        let mut told = Vec::new();
+        while let Ok(update) = updates_rx.try_recv() {
+            told.push(format!("{:?}", update.event));
+        }
+        (told, goes_on)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_of_a_list_beside_the_watch() {
+        let later = Duration::from_secs(100);
+        let told = |word: &str| vec![word.to_owned()];
+        assert_eq!(tended(Ok("99".into()), later).await, (told("Relisted"), true));
+        assert_eq!(tended(Err(Failure::ended("scripted")), later).await, (told("Unlisted"), true));
+        // The watch is far behind, or was farther before: neither is to be trusted.
+        assert_eq!(tended(Ok("97".into()), later).await, (told("Unlisted"), false));
+        assert_eq!(tended(Ok("101".into()), later).await, (told("Unlisted"), false));
+        assert_eq!(tended(Ok("101".into()), Duration::from_secs(80)).await, (Vec::new(), true));
+    }
+}

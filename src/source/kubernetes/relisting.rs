@@ -284,6 +284,22 @@ mod tests {
         assert_eq!(relisting.stage("100", &SCOPE), Stage::Nothing);
         assert!(!relisting.abandon().await);
         assert!(!Relisting::new(None).is_due());
+        // As well where it was complete and the watch had not come as far.
+        let mut relisting = begun(Ok("100".into())).await;
+        assert_eq!(relisting.stage("99", &SCOPE), Stage::Nothing);
+        assert!(relisting.abandon().await);
+        assert_eq!(relisting.stage("100", &SCOPE), Stage::Nothing);
+        tokio::time::advance(EVERY.mul_f32(1.25)).await;
+        assert!(relisting.is_due(), "it is begun anew in time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_listed_just_now_is_not_listed_again_soon() {
+        let mut relisting = Relisting::new(Some(EVERY));
+        tokio::time::advance(EVERY.mul_f32(0.7)).await;
+        relisting.put_off();
+        tokio::time::advance(EVERY.mul_f32(0.7)).await;
+        assert!(!relisting.is_due());
     }
 
     #[test]

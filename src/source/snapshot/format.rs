@@ -21,14 +21,15 @@ use crate::cluster::{Import, Index, Kind, Part, PartError};
 
 /// The format that is written, and read.
 pub(super) const VERSION: u16 = 1;
-/// Its additions so far.
-const ADDITION: u16 = 0;
+/// Its additions so far: 1 is the serial.
+const ADDITION: u16 = 1;
 const MAGIC: [u8; 8] = *b"rollcall";
 /// Magic, format, addition, length.
 const FRONT: usize = 8 + 2 + 2 + 8;
 const CHECKSUM: usize = 4;
 /// The head's section; the parts have those behind it.
 const HEAD: u8 = 1;
+const SERIAL: u8 = 6;
 
 fn number_of(part: Part) -> u8 {
     match part {
@@ -87,6 +88,9 @@ pub struct State {
     pub complete: Option<Vec<String>>,
     /// Whether every pod is known.
     pub pods_known: bool,
+    /// The zone's serial; 0 where it is not known. A section of its own: the first snapshots had none.
+    #[serde(skip)]
+    pub serial: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -177,6 +181,7 @@ impl Image {
         octets.extend([0; 8]);
         // Into memory: there is nothing that could fail.
         section(&mut octets, HEAD, |octets| octets.extend(postcard::to_allocvec(&head).unwrap_or_default()));
+        section(&mut octets, SERIAL, |octets| octets.extend(state.serial.to_le_bytes()));
         for part in Part::ALL {
             section(&mut octets, number_of(part), |octets| index.export(part, octets));
         }
@@ -233,6 +238,7 @@ pub(super) fn parse(octets: &[u8]) -> Result<Kept, Refused> {
 fn version_1(mut octets: &[u8]) -> Result<Kept, Damage> {
     let mut head: Option<Head> = None;
     let mut import = Import::default();
+    let mut serial = 0;
     let mut seen = [false; 256];
     while let Some((number, rest)) = octets.split_first() {
         let (length, rest) = rest.split_first_chunk().ok_or(Damage::Sections)?;
@@ -244,11 +250,14 @@ fn version_1(mut octets: &[u8]) -> Result<Kept, Damage> {
         }
         if *number == HEAD {
             head = Some(postcard::from_bytes(section).map_err(|_| Damage::Head)?);
+        } else if *number == SERIAL {
+            serial = u32::from_le_bytes(section.try_into().map_err(|_| Damage::Sections)?);
         } else if let Some(part) = Part::ALL.into_iter().find(|part| number_of(*part) == *number) {
             import.part(part, section).map_err(|error| Damage::Part(part, error))?;
         }
     }
     let Head { identity, state, counts } = head.ok_or(Damage::Head)?;
+    let state = State { serial, ..state };
     let index = import.finish();
     if Kind::ALL.map(|kind| index.count(kind) as u64) != counts {
         return Err(Damage::Counts);
@@ -269,7 +278,13 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn mk_state() -> State {
-        State { written: 1_800_000_010, fresh: 1_800_000_000, complete: None, pods_known: true }
+        State {
+            written: 1_800_000_010,
+            fresh: 1_800_000_000,
+            complete: None,
+            pods_known: true,
+            serial: 1_800_000_005,
+        }
     }
 
     pub(in super::super) fn mk_index() -> Index {
@@ -405,6 +420,11 @@ pub(super) mod tests {
             Refused::Damaged(Damage::Sections),
             "a section is there twice"
         );
+        let serial = |octets: &mut Vec<u8>| {
+            octets.truncate(FRONT);
+            section(octets, SERIAL, |octets| octets.extend([0; 5]));
+        };
+        assert_eq!(damage(&serial), Refused::Damaged(Damage::Sections));
         let end = |octets: &mut Vec<u8>| octets.truncate(octets.len() - 1);
         assert_eq!(damage(&end), Refused::Damaged(Damage::Sections));
         let without_services = |octets: &mut Vec<u8>| {
@@ -418,7 +438,7 @@ pub(super) mod tests {
     #[test]
     fn the_first_one_ever_written_is_read() {
         let kept = parse(include_bytes!("golden/format-1")).unwrap();
-        assert_eq!((kept.identity, kept.state), (mk_identity(), mk_state()));
+        assert_eq!((kept.identity, kept.state), (mk_identity(), State { serial: 0, ..mk_state() }));
         assert_eq!(kept.index.count(Kind::EndpointSlice), 1);
         let key = mk_index().take_dirty().into_iter().find_map(|dirty| match dirty {
             crate::cluster::Dirty::Service(key) => Some(key),

@@ -1,7 +1,8 @@
 //! From a file to a cluster, or to the reason why not.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::SnapshotError;
@@ -36,9 +37,10 @@ pub fn read(path: &Path, ours: &Identity) -> Result<Option<Kept>, SnapshotError>
 }
 
 fn octets(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+    // A pipe without a writer would be waited for by its opening already.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let about = file.metadata()?;
-    // A pipe or a device would be waited for, or never end.
+    // A device may never end.
     if !about.is_file() {
         return Err(io::Error::other("it is no file"));
     }
@@ -71,5 +73,8 @@ mod tests {
         std::fs::write(&path, &mk_octets()[1..]).unwrap();
         named(said(&mk_identity()), &["damaged"]);
         assert!(chain(&read(folder.path(), &mk_identity()).unwrap_err()).contains("cannot read"));
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(chain(&read(&pipe, &mk_identity()).unwrap_err()).contains("it is no file"));
     }
 }

@@ -156,3 +156,65 @@ fn from_a_filter_to_the_whole_cluster() {
     b.held();
     program.is_well();
 }
+
+#[test]
+fn a_filter_that_goes_and_comes_back_denies_nothing_before_it_is_listed() {
+    let api = Api::start();
+    put(&api, "a", "web", "10.0.0.1");
+    for path in [SERVICES, SLICES, SETS] {
+        api.always(&of("c", path), Answer::status(403, "Forbidden"));
+    }
+    let away = Arc::new(AtomicBool::new(false));
+    let of_rule = Arc::clone(&away);
+    api.rule(&of("a", SLICES), move |_| {
+        of_rule.load(Ordering::Relaxed).then(|| Answer::status(500, "InternalError"))
+    });
+    let filter = |program: &Program, name: &str| {
+        let text = format!("[source]\nnamespaces = ['{name}']\n");
+        std::fs::write(program.folder.path().join("rollcall.toml"), text).unwrap();
+        program.signal("HUP");
+    };
+    let mut program = Program::ready(&api, &[], &[("config", "[source]\nnamespaces = ['a']\n")]);
+    assert_eq!(program.status(&name("a", "none")), "NXDOMAIN");
+    // Somebody wrote another one's name, which the account may not see, and mends it.
+    filter(&program, "c");
+    program.until_readyz(200, &["Services of namespace c", "EndpointSlices of namespace c", "403"]);
+    program.until_addresses(&name("a", "web"), "REFUSED");
+    away.store(true, Ordering::Relaxed);
+    let asked = api.asked(&of("a", SLICES)).len();
+    filter(&program, "a");
+    until("the slices are asked for again", || api.asked(&of("a", SLICES)).len() >= asked + 3);
+    for service in ["web", "none"] {
+        assert_eq!(program.status(&name("a", service)), "REFUSED", "it is not known");
+    }
+    away.store(false, Ordering::Relaxed);
+    program.until_addresses(&name("a", "web"), "10.0.0.1");
+    assert_eq!(program.status(&name("a", "none")), "NXDOMAIN");
+    program.is_well();
+}
+
+#[test]
+fn a_limit_that_is_changed_makes_nothing_unknown() {
+    let api = Api::start();
+    api.put_service("web", &["10.0.0.1"]);
+    let pod = serde_json::json!({
+        "metadata": {"name": "web-0", "namespace": "default", "uid": "1"},
+        "status": {"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]},
+    });
+    api.put(PODS, pod);
+    let mut program = Program::ready(&api, &[], &[("config", "pods = 'verified'\n")]);
+    let verified = "10-0-0-1.default.pod.cluster.local";
+    program.until_addresses(verified, "10.0.0.1");
+    let steady = [program.steady(verified, "10.0.0.1"), program.steady(&name("default", "web"), "10.0.0.1")];
+    // The API server is away when somebody turns a knob.
+    for path in [PODS, SERVICES, SLICES, SETS] {
+        api.always(path, Answer::status(500, "InternalError"));
+    }
+    let asked = api.asked(PODS).len();
+    let text = "pods = 'verified'\n[limits]\nwatch_timeout = 15\n";
+    std::fs::write(program.folder.path().join("rollcall.toml"), text).unwrap();
+    program.signal("HUP");
+    until("pods are asked for again", || api.asked(PODS).len() >= asked + 2);
+    steady.into_iter().for_each(super::program::Steady::held);
+    program.is_well();
+}

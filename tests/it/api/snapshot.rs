@@ -303,6 +303,42 @@ fn what_the_account_may_not_see_is_as_it_was_known() {
     program.is_well();
 }
 
+/// RFC 1982, section 3.2.
+fn is_later(serial: u32, other: u32) -> bool {
+    serial != other && serial.wrapping_sub(other) < 1 << 31
+}
+
+#[test]
+fn the_serial_does_not_go_back_where_the_clock_was_set_back() {
+    let (_folder, path) = mk_place();
+    let api = mk_api();
+    let identity = Identity {
+        server: format!("http://{}/", api.address),
+        namespaces: None,
+        selector: String::new(),
+        pods: false,
+    };
+    // Written a year from now; and so it is right still when the file is.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 365 * 86_400;
+    let mut last = u32::try_from(now).unwrap() + 1000;
+    let state = State { written: now, fresh: now, complete: None, pods_known: false, serial: last };
+    snapshot::write(&path, Image::new(&identity, &state, &mk_index(1), 0)).unwrap();
+    for (round, service) in ["a", "b", "c"].into_iter().enumerate() {
+        let program = Program::start_before(api.address, &flag(&path), &[OFTEN]);
+        let first = program.serial();
+        assert!(is_later(first, last), "{first} behind {last}");
+        api.put_service(service, &[&format!("10.0.1.{round}")]);
+        program.until_addresses(&name("default", service), &format!("10.0.1.{round}"));
+        last = program.serial();
+        assert!(is_later(last, first), "{last} behind {first}");
+        let written = format!("default/{service}").into_bytes();
+        until("a snapshot with it", || {
+            fs::read(&path).unwrap().windows(written.len()).any(|octets| octets == written)
+        });
+        // Dropped, it is killed.
+    }
+}
+
 /// A cluster of services of ten endpoints each.
 fn mk_index(services: u32) -> Index {
     let mut index = Index::new();
@@ -353,7 +389,7 @@ fn a_hundred_thousand_endpoints_are_served_from_a_snapshot() {
         pods: false,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let state = State { written: now, fresh: now, complete: None, pods_known: false };
+    let state = State { written: now, fresh: now, complete: None, pods_known: false, serial: 0 };
     let mut pauses: Vec<Duration> = (0..20)
         .map(|_| {
             let began = Instant::now();

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::fake::{Answer, Api, Then};
-use super::objects::{SERVICES, SLICES, at, bookmark, event, headless, name, slice};
+use super::objects::{SERVICES, SLICES, at, bookmark, event, headless, name, slice, status};
 use super::program::{Program, until, until_asked};
 use crate::support::scrape::Scrape;
 
@@ -160,6 +160,74 @@ fn a_list_beside_the_watch_that_fails_is_counted() {
         Scrape::of(program.admin).value(failed) > 0.0
     });
     program.until_readyz(200, &["ok"]);
+    program.is_well();
+}
+
+/// A watch with a list beside it that is complete, and has nothing more to say.
+fn mk_relisted(api: &Api, program: &Program) {
+    thread::sleep(Duration::from_millis(1300));
+    assert!(program.addresses(&name("default", "a")) == "10.0.0.1");
+    let before = api.requests(SLICES).len();
+    api.end_watches(SLICES);
+    until("a list beside a watch", || api.asked(SLICES)[before..].contains(&"stream".to_owned()));
+    thread::sleep(Duration::from_millis(700));
+}
+
+/// A watch lasts 15 s at the least.
+const SOON: Duration = Duration::from_secs(8);
+
+#[test]
+fn a_list_is_compared_as_soon_as_the_watch_has_told_as_much() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let mut program = Program::ready(&api, &[], &OFTEN);
+    mk_relisted(&api, &program);
+    let began = Instant::now();
+    until("the comparison", || {
+        api.say_how_far(SLICES);
+        compared(&mut program) > 0
+    });
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    program.is_well();
+}
+
+#[test]
+fn a_list_is_compared_before_the_next_watch_where_nothing_changes() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let mut program = Program::ready(&api, &[], &OFTEN);
+    mk_relisted(&api, &program);
+    let began = Instant::now();
+    api.end_watches(SLICES);
+    until("the comparison", || compared(&mut program) > 0);
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    program.is_well();
+}
+
+/// What a list beside the watch has to say comes behind the watch's end: it has no part in the list that follows.
+#[test]
+fn a_list_beside_a_watch_that_is_gone_is_given_up() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let mut program = Program::ready(&api, &[], &OFTEN);
+    let now = |version: &str, address: &str| event("ADDED", &at(version, slice("default", "a", &[address])));
+    thread::sleep(Duration::from_millis(1300));
+    let late = Answer::Slowly(Duration::from_secs(2), vec![now("90", "10.0.0.9")], Then::Silence);
+    let next = Answer::Lines(vec![now("91", "10.0.0.2")], Then::GoOn);
+    api.rule(SLICES, move |request| request.is_streamed().then(|| late.clone()));
+    let before = api.requests(SLICES).len();
+    api.end_watches(SLICES);
+    until("a list beside a watch", || api.asked(SLICES)[before..].contains(&"stream".to_owned()));
+    let began = Instant::now();
+    api.rule(SLICES, move |request| request.is_streamed().then(|| next.clone()));
+    api.say(SLICES, &event("ERROR", &status(410, "Expired", "scripted")));
+    until("the list anew", || api.asked(SLICES).last().is_some_and(|asked| asked == "stream"));
+    until("both lists", || api.asked(SLICES)[before..].iter().filter(|asked| *asked == "stream").count() > 1);
+    // It ends behind the time of the one before.
+    thread::sleep(Duration::from_secs(3).saturating_sub(began.elapsed()));
+    api.say(SLICES, &bookmark("92", true));
+    program.until_addresses(&name("default", "a"), "10.0.0.2");
+    assert!(!program.printed().contains("put right"), "{}", program.printed());
     program.is_well();
 }
 
