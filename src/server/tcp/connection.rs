@@ -10,22 +10,32 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::{Desk, Shared};
 use crate::server::admission::{Guard, LAST};
-use crate::server::queries::QueryCell;
+use crate::server::memory::{OWN, Octets, OutOfMemory, Share};
+use crate::server::queries::{Asked, QueryCell};
 use crate::server::responder::{Reply, Responder, Transport};
 use crate::server::tap::{Moment, Seen};
-use crate::server::upstream::Chase;
+use crate::server::upstream::{Chase, Upstream};
+use crate::wire::rcode;
 
 /// Octets read at one time.
 pub(super) const READ: usize = 16 << 10;
 /// Answers that are written before more are made: small questions have large answers, and a client that does
 /// not read must not hold many. One more may be added to it, of at most 64 KiB.
 const MOST_OUTPUT: usize = 16 << 10;
+/// Messages that are answered before other connections have their turn, and what is read counts as one for each
+/// [`WEIGHT`] octets: who pipelines thousands keeps nobody waiting for longer than these take, some 50 µs.
+const TURN: usize = 64;
+/// See [`TURN`].
+const WEIGHT: usize = READ / TURN;
+/// Messages in a row that were no question (silence or FORMERR), behind which a connection is closed: its client does
+/// not speak DNS, or has lost count of the octets.
+const MOST_GARBAGE: usize = 16;
 /// A length in front of each message (RFC 1035, section 4.2.2).
 const PREFIX: usize = 2;
 /// What a connection may hold unanswered: a message that is not whole yet, and what was read behind it.
@@ -57,7 +67,19 @@ pub(super) async fn serve<S: Stream>(
     mut stop_rx: watch::Receiver<bool>,
 ) -> Option<S> {
     let (input, output) = (Vec::new(), Vec::new());
-    let mut connection = Connection { stream, input, output, unflushed: false, waiting: None, shared, guard };
+    let mut connection = Connection {
+        stream,
+        input,
+        output,
+        unflushed: false,
+        waiting: None,
+        held: None,
+        share: None,
+        spent: 0,
+        garbage: 0,
+        shared,
+        guard,
+    };
     match connection.serve(&mut stop_rx).await {
         Ok(()) => Some(connection.stream),
         Err(error) => {
@@ -70,16 +92,35 @@ pub(super) async fn serve<S: Stream>(
 /// Small while it is idle: no buffer has room then, and nothing is allocated beside it.
 struct Connection<'s, S> {
     stream: S,
-    /// What was read and is not answered: less than one message between reads.
+    /// What was read and is not answered: less than one message, unless its turn is over.
     input: Vec<u8>,
     /// What the client was not ready to take.
     output: Vec<u8>,
     /// TLS has taken octets that the client was not ready to take.
     unflushed: bool,
     /// Replies that wait for the upstream: they may be overtaken (RFC 7766, section 6.2.1.1).
-    waiting: Option<JoinSet<Vec<u8>>>,
+    waiting: Option<JoinSet<Result<(Vec<u8>, Octets), OutOfMemory>>>,
+    /// Of the memory of all connections: what the two buffers have, once that is more than its own.
+    held: Option<Octets>,
+    /// There from the first octets that are held.
+    share: Option<Arc<Share>>,
+    /// Of its [`TURN`].
+    spent: usize,
+    /// Messages in a row that were no question.
+    garbage: usize,
     shared: &'s Arc<Shared>,
     guard: &'s Guard,
+}
+
+/// What was done of what was read.
+#[derive(Default)]
+struct Answered {
+    /// Octets.
+    used: usize,
+    messages: usize,
+    replies: u64,
+    /// There may be more, which has to wait.
+    more: bool,
 }
 
 /// What happened to a connection.
@@ -102,14 +143,16 @@ impl<S: Stream> Connection<'_, S> {
         let mut deadline = Instant::now() + idle;
         let (mut closed, mut more, mut stopping) = (false, false, false);
         loop {
+            if self.spent >= TURN {
+                self.spent = 0;
+                yield_now().await;
+            }
             let turn = if !self.output.is_empty() || self.unflushed {
                 // A client that does not read holds no more than one turn's answers.
                 timeout(idle, self.write_out()).await.inspect_err(|_| self.guard.count_idle())??;
                 // What had no room is answered before more is read.
                 Turn { wrote: true, more: true, ended: false }
             } else if more {
-                // One client's thousand questions are not all answered before another's first.
-                tokio::task::consume_budget().await;
                 let shared = self.shared;
                 poll_fn(|cx| Poll::Ready(shared.at_desk(|desk| self.answer_read(cx, desk, 0)))).await?
             } else if closed && self.waiting.is_none() {
@@ -146,6 +189,7 @@ impl<S: Stream> Connection<'_, S> {
     async fn write_out(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.output).await?;
         self.output = Vec::new();
+        self.account()?;
         self.stream.flush().await?;
         self.unflushed = false;
         Ok(())
@@ -160,13 +204,18 @@ impl<S: Stream> Connection<'_, S> {
                 && let Poll::Ready(Some(reply)) = waiting.poll_join_next(cx)
             {
                 more = true;
-                // Of one that panicked there is none.
-                push(&mut self.output, &reply.unwrap_or_default());
+                match reply {
+                    Ok(Ok((reply, _held))) => push(&mut self.output, &reply),
+                    Ok(Err(error)) => return Poll::Ready(Err(self.out_of_memory(error))),
+                    // Of one that panicked there is none.
+                    Err(_) => {}
+                }
             }
             if waiting.is_empty() {
                 self.waiting = None;
             }
             if more {
+                self.account()?;
                 return Poll::Ready(Ok(Turn { more, ..Turn::default() }));
             }
         }
@@ -175,7 +224,13 @@ impl<S: Stream> Connection<'_, S> {
         }
         let shared = self.shared;
         shared.at_desk(|desk| {
-            let mut input = ReadBuf::new(&mut desk.input);
+            // Where memory is short, no more than what a connection has for its own; one whose message needs more asks
+            // for it below.
+            let room = match (OWN / 2).checked_sub(self.input.len()) {
+                Some(room @ 1..) if shared.memory.is_short() => room,
+                _ => READ,
+            };
+            let mut input = ReadBuf::new(&mut desk.input[..room]);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut input)) {
                 // The end of a client that does not say so (TLS without close_notify): messages have their own lengths.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
@@ -183,7 +238,7 @@ impl<S: Stream> Connection<'_, S> {
             }
             let fresh = input.filled().len();
             let turn = self.answer_read(cx, desk, fresh)?;
-            Poll::Ready(Ok(Turn { ended: fresh == 0, ..turn }))
+            Poll::Ready(Ok(Turn { ended: turn.ended || fresh == 0, ..turn }))
         })
     }
 
@@ -193,24 +248,55 @@ impl<S: Stream> Connection<'_, S> {
         let began = std::time::Instant::now();
         let Desk { responder, input, reply, output, cell } = desk;
         let fresh = &input[..fresh];
-        let (used, replies);
-        if self.input.is_empty() {
-            (used, replies) = self.answer(fresh, responder, reply, output, cell);
-            keep(&mut self.input, &fresh[used..]);
+        let answered = if self.input.is_empty() {
+            let answered = self.answer(fresh, responder, reply, output, cell)?;
+            keep(&mut self.input, &fresh[answered.used..]);
+            answered
         } else {
             keep(&mut self.input, fresh);
             let mut input = std::mem::take(&mut self.input);
-            (used, replies) = self.answer(&input, responder, reply, output, cell);
-            if used < input.len() {
-                input.drain(..used);
+            let answered = self.answer(&input, responder, reply, output, cell)?;
+            if answered.used < input.len() {
+                input.drain(..answered.used);
+                if input.capacity() > OWN {
+                    input.shrink_to_fit();
+                }
                 self.input = input;
             }
-        }
+            answered
+        };
+        self.spent += answered.messages + fresh.len() / WEIGHT;
         let written = self.write(cx, output);
-        cell.took(began, replies);
+        cell.took(began, answered.replies);
         let written = written?;
         self.output.extend_from_slice(&output[written..]);
-        Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
+        let ended = self.garbage >= MOST_GARBAGE;
+        if ended {
+            self.guard.count_garbage();
+            self.input = Vec::new();
+        }
+        self.account()?;
+        Ok(Turn { ended, wrote: written > 0, more: answered.more && !ended })
+    }
+
+    /// Holds as many octets as the buffers have room for, of the memory of all; where there are not, this is the end.
+    fn account(&mut self) -> io::Result<()> {
+        let room = self.input.capacity() + self.output.capacity();
+        if room <= OWN {
+            self.held = None;
+            if self.waiting.is_none() {
+                self.share = None;
+            }
+            return Ok(());
+        }
+        let share = self.share.get_or_insert_with(|| Share::new(&self.shared.memory));
+        let set = self.held.get_or_insert_with(|| share.hold_nothing()).set(room);
+        set.map_err(|error| self.out_of_memory(error))
+    }
+
+    fn out_of_memory(&self, error: OutOfMemory) -> io::Error {
+        self.guard.count_out_of_memory();
+        io::Error::new(io::ErrorKind::OutOfMemory, error)
     }
 
     /// Writes as much as the client takes at once.
@@ -232,8 +318,7 @@ impl<S: Stream> Connection<'_, S> {
         Ok(written)
     }
 
-    /// Answers whole messages, as long as replies may wait; gives how many octets they were, and how many replies are
-    /// made.
+    /// Answers whole messages, as long as replies may wait and this is the connection's turn.
     fn answer(
         &mut self,
         input: &[u8],
@@ -241,16 +326,27 @@ impl<S: Stream> Connection<'_, S> {
         reply: &mut [u8],
         output: &mut Vec<u8>,
         cell: &QueryCell,
-    ) -> (usize, u64) {
-        let (mut at, mut replies, transport) = (0, 0, self.shared.transport);
+    ) -> io::Result<Answered> {
+        let (mut done, transport) = (Answered::default(), self.shared.transport);
         let (moment, pipelined) = (self.shared.tap.asked(), self.shared.limits().pipelined);
-        while self.in_waiting() < pipelined && output.len() < MOST_OUTPUT {
-            let Some(&[high, low]) = input[at..].first_chunk::<PREFIX>() else { break };
+        // What is left over where memory is short shall have room in what is the connection's own.
+        let most = if self.shared.memory.is_short() { OWN / 4 } else { MOST_OUTPUT };
+        while self.in_waiting() < pipelined && self.garbage < MOST_GARBAGE {
+            if output.len() >= most || done.messages >= TURN {
+                done.more = true;
+                break;
+            }
+            let Some(&[high, low]) = input[done.used..].first_chunk::<PREFIX>() else { break };
             let length = usize::from(u16::from_be_bytes([high, low]));
-            let Some(packet) = input.get(at + PREFIX..at + PREFIX + length) else { break };
-            at += PREFIX + length;
+            let begin = done.used + PREFIX;
+            let Some(packet) = input.get(begin..begin + length) else { break };
+            done.used = begin + length;
+            done.messages += 1;
             let (answer, asked) = responder.pin().respond_and_tell(packet, transport, reply);
-            let Some(asked) = asked else { continue };
+            let Some(asked) = asked else {
+                self.garbage += 1;
+                continue;
+            };
             let upstream = match &answer {
                 Reply::Chase { .. } => self.shared.upstream.get(),
                 _ => None,
@@ -258,31 +354,47 @@ impl<S: Stream> Connection<'_, S> {
             match (answer, upstream) {
                 (Reply::Silence, _) => {}
                 (Reply::Chase { length, target, rtype, limit }, Some(upstream)) => {
+                    self.garbage = 0;
                     let (packet, partial) = (packet.into(), reply[..length].into());
-                    let chase = Chase { packet, partial, target, rtype, limit };
-                    let (shared, began) = (Arc::clone(self.shared), std::time::Instant::now());
-                    let ends = moment.and_then(|moment| Some((moment, self.ends()?)));
-                    let waiting = self.waiting.get_or_insert_with(JoinSet::new);
-                    waiting.spawn(async move {
-                        let reply = transport.padded(upstream.complete(&chase).await);
-                        let late = shared.counters.queries().late();
-                        late.count_late(asked, chase.packet.len(), &reply, began);
-                        if let Some((moment, ends)) = ends {
-                            shared.tap.show([ends.seen(moment, &chase.packet, &reply)].into_iter());
-                        }
-                        reply
-                    });
+                    self.wait_for(upstream, asked, moment, Chase { packet, partial, target, rtype, limit })?;
                 }
                 (Reply::Send(length) | Reply::Chase { length, .. }, _) => {
+                    let is_garbage = reply.get(3).is_some_and(|low| u16::from(low & 15) == rcode::FORMERR);
+                    self.garbage = if is_garbage { self.garbage + 1 } else { 0 };
                     let length = transport.pad(reply, length);
                     push(output, &reply[..length]);
                     cell.count(asked, packet.len(), reply, length);
                     self.show(moment, packet, &reply[..length]);
-                    replies += 1;
+                    done.replies += 1;
                 }
             }
         }
-        (at, replies)
+        Ok(done)
+    }
+
+    /// Has a reply completed by the upstream, which others may overtake.
+    fn wait_for(
+        &mut self,
+        upstream: Arc<Upstream>,
+        asked: Asked,
+        moment: Option<Moment>,
+        chase: Chase,
+    ) -> io::Result<()> {
+        let share = self.share.get_or_insert_with(|| Share::new(&self.shared.memory));
+        let held = share.hold(chase.packet.len() + chase.partial.len());
+        let mut held = held.map_err(|error| self.out_of_memory(error))?;
+        let (shared, began) = (Arc::clone(self.shared), std::time::Instant::now());
+        let ends = moment.and_then(|moment| Some((moment, self.ends()?)));
+        self.waiting.get_or_insert_with(JoinSet::new).spawn(async move {
+            let reply = shared.transport.padded(upstream.complete(&chase).await);
+            let late = shared.counters.queries().late();
+            late.count_late(asked, chase.packet.len(), &reply, began);
+            if let Some((moment, ends)) = ends {
+                shared.tap.show([ends.seen(moment, &chase.packet, &reply)].into_iter());
+            }
+            held.set(reply.len()).map(|()| (reply, held))
+        });
+        Ok(())
     }
 
     /// Shows a reply to those who watch, if there are any.
@@ -322,7 +434,9 @@ impl Ends {
 fn keep(input: &mut Vec<u8>, fresh: &[u8]) {
     let needed = input.len() + fresh.len();
     if needed > input.capacity() {
-        let room = needed.max((2 * input.capacity()).min(MOST_INPUT));
+        // What can be its own stays so.
+        let most = if needed <= OWN / 2 { OWN / 2 } else { MOST_INPUT };
+        let room = needed.max((2 * input.capacity()).min(most));
         input.reserve_exact(room - input.len());
     }
     input.extend_from_slice(fresh);

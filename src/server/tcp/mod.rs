@@ -18,6 +18,7 @@ use tracing::debug;
 use self::connection::{READ, serve};
 use super::UpstreamSlot;
 use super::admission::{Admission, Guard, accept};
+use super::memory::StreamMemory;
 use super::queries::QueryCell;
 use super::responder::{Responder, Transport};
 use super::tap::Tap;
@@ -56,6 +57,7 @@ struct Shared {
     /// A reload replaces them, for every transport.
     limits: Arc<ArcSwap<TcpLimits>>,
     tap: Tap,
+    memory: StreamMemory,
     transport: Transport,
     counters: TcpCounters,
     /// As many as were in use at one time, which is one a worker of the runtime.
@@ -79,10 +81,11 @@ impl Shared {
         upstream: UpstreamSlot,
         limits: Arc<ArcSwap<TcpLimits>>,
         tap: Tap,
+        memory: StreamMemory,
         transport: Transport,
     ) -> Arc<Self> {
         let counters = TcpCounters::new(limits.load().connections);
-        Arc::new(Self { reader, upstream, limits, tap, transport, counters, desks: Mutex::default() })
+        Arc::new(Self { reader, upstream, limits, tap, memory, transport, counters, desks: Mutex::default() })
     }
 
     fn limits(&self) -> TcpLimits {
@@ -118,10 +121,18 @@ impl TcpServer {
         upstream: &UpstreamSlot,
         limits: TcpLimits,
         tap: &Tap,
+        memory: &StreamMemory,
     ) -> io::Result<Self> {
         let swapped = Arc::new(ArcSwap::from_pointee(limits));
         let mut server = Self {
-            shared: Shared::new(reader.clone(), upstream.clone(), swapped, tap.clone(), Transport::Tcp),
+            shared: Shared::new(
+                reader.clone(),
+                upstream.clone(),
+                swapped,
+                tap.clone(),
+                memory.clone(),
+                Transport::Tcp,
+            ),
             admission: Admission::new(limits.connections, limits.per_client),
             counters: Vec::new(),
             stop_tx: watch::Sender::new(false),
@@ -143,9 +154,9 @@ impl TcpServer {
         listeners: Vec<std::net::TcpListener>,
         handshake: super::encrypted::Handshake,
     ) -> io::Result<TcpCounters> {
-        let Shared { reader, upstream, limits, tap, .. } = &*self.shared;
-        let (limits, tap) = (Arc::clone(limits), tap.clone());
-        let shared = Shared::new(reader.clone(), upstream.clone(), limits, tap, Transport::Tls);
+        let Shared { reader, upstream, limits, tap, memory, .. } = &*self.shared;
+        let (limits, tap, memory) = (Arc::clone(limits), tap.clone(), memory.clone());
+        let shared = Shared::new(reader.clone(), upstream.clone(), limits, tap, memory, Transport::Tls);
         self.accept(listeners, &Beginning::Handshake(handshake), &shared)?;
         Ok(shared.counters.clone())
     }
