@@ -6,8 +6,10 @@ cd "$(dirname "$0")/.."
 rollcall=${1:-target/release/rollcall}
 endpoints=${ENDPOINTS:-100000} runs=${RUNS:-3}
 [ -x "$rollcall" ] || { echo "$rollcall is not there: cargo build --release" >&2; exit 1; }
-bin=${CARGO_TARGET_DIR:-bench/target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release
-cargo build --release --locked --quiet --manifest-path bench/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-bench/target}"
+target=${CARGO_TARGET_DIR:-bench/target}
+bin=${ROLLCALL_BENCH_BIN:-$target/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release}
+[ -n "${ROLLCALL_BENCH_BIN:-}" ] ||
+  cargo build --release --locked --quiet --manifest-path bench/Cargo.toml --target-dir "$target"
 
 # A folder of its own: the server follows the folder of its file.
 work=$(mktemp -d)

@@ -5,6 +5,8 @@
 # Needs root (chroot, a network namespace), iproute2, dig, cargo-deb, cargo-cyclonedx, dpkg, jq, busybox; systemd-analyze where it is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=tests/checks.sh
+. tests/checks.sh
 rollcall=$(realpath "${1:-target/release/rollcall}")
 work=$(mktemp -d)
 serving='' namespace=''
@@ -14,14 +16,6 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-passed=0 failed=0
-is() {
-  if [ "$2" = "$3" ]; then
-    printf 'ok   %s: %s\n' "$1" "${2//$'\n'/ }" && passed=$((passed + 1))
-  else
-    printf 'FAIL %s: got "%s", wanted "%s"\n' "$1" "$2" "$3" && failed=$((failed + 1))
-  fi
-}
 
 package=$(deploy/deb.sh "$rollcall" "$work/packages" | tail -1)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -103,5 +97,4 @@ if command -v systemd-analyze >/dev/null; then
 else
   echo "skip systemd-analyze: it is not on this machine"
 fi
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+summary

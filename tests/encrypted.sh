@@ -6,18 +6,13 @@
 # not needed. What is not installed is a failure where CI=true, else it is passed over with a word.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=tests/checks.sh
+. tests/checks.sh
 rollcall=$(realpath -m "${1:-target/release/rollcall}")
 work=$(mktemp -d)
-passed=0 failed=0 server=
+server=
 trap '[ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }; rm -rf "$work"' EXIT
 
-ok() { passed=$((passed + 1)) && printf 'ok   %s\n' "$1"; }
-fail() { failed=$((failed + 1)) && printf 'FAIL %s\n%s\n' "$1" "$(head -30 <<<"$2")"; }
-# expect WHAT PATTERN TEXT: that the text holds the extended pattern.
-expect() { if grep -Eq -- "$2" <<<"$3"; then ok "$1"; else fail "$1: no $2" "$3"; fi; }
-missing() {
-  if [ "${CI:-}" = true ]; then fail "$1 is installed" "it is not"; else printf 'skip %s is not installed\n' "$1"; fi
-}
 have() { command -v "$1" >/dev/null || { missing "$1"; return 1; }; }
 
 # issue NAME: a certificate of the test's own authority for dns.example and 127.0.0.1.
@@ -180,5 +175,4 @@ wait "$server" || code=$?
 server=
 expect "SIGTERM ends it" '^0$' "$code"
 if grep -E 'ERROR|panicked' "$work/log"; then fail "nothing went wrong" "$(cat "$work/log")"; else ok "nothing went wrong"; fi
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+summary

@@ -14,6 +14,8 @@ if [[ -z ${ROLLCALL_NODE_LOCAL_BOUNDED:-} ]]; then
   ROLLCALL_NODE_LOCAL_BOUNDED=1 exec timeout --foreground --kill-after=10 300 "$BASH" "${BASH_SOURCE[0]}" "$@"
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=tests/checks.sh
+. tests/checks.sh
 
 ((EUID == 0)) || { echo "it makes network namespaces, which only root may" >&2; exit 1; }
 for program in busybox curl dig getent ip musl-gcc nsd setpriv; do
@@ -25,7 +27,6 @@ programs=${ROLLCALL_CLUSTER_BIN:-$(tests/cluster/build.sh)}
 node=rollcall-node-$$ pod=rollcall-pod-$$
 work=$(mktemp -d)
 declare -A pids=()
-passed=0 failed=0
 
 # shellcheck disable=SC2317  # the trap reaches it
 cleanup() {
@@ -44,15 +45,6 @@ trap 'exit 143' TERM
 
 on_node() { ip netns exec "$node" "$@"; }
 in_pod() { ip netns exec "$pod" "$@"; }
-
-# is WHAT GOT WANTED
-is() {
-  if [ "$2" = "$3" ]; then
-    printf 'ok   %s: %s\n' "$1" "${2//$'\n'/ }" && passed=$((passed + 1))
-  else
-    printf 'FAIL %s: got "%s", wanted "%s"\n' "$1" "${2//$'\n'/ }" "${3//$'\n'/ }" && failed=$((failed + 1))
-  fi
-}
 
 # start NAME COMMAND…: on the node; its output goes to $work/NAME.log.
 start() {
@@ -275,5 +267,4 @@ for library in glibc musl; do
   is "$library: a replica, when it is back" "$(ask $library web-0.nginx)" "$replica"
 done
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+summary

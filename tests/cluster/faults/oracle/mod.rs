@@ -161,8 +161,7 @@ fn wait_settled(services: &Services<'_>, recorder: &Recorder, server: SocketAddr
             });
             if hosts != services.hosts && nudged.elapsed() > NUDGE {
                 (nudged, nudges) = (Instant::now(), nudges + 1);
-                let nudge = format!("rollcall.test/nudge={nudges}");
-                services.namespace.kubectl(&["annotate", "--overwrite", "service", name, &nudge]);
+                nudge(services, recorder, nudges);
             }
             if hosts != services.hosts || !is_said {
                 return Err(format!("{name}: {hosts} hosts, answered: {said}"));
@@ -171,4 +170,20 @@ fn wait_settled(services: &Services<'_>, recorder: &Recorder, server: SocketAddr
         }
         Ok(())
     });
+}
+
+/// Ends the controller's wait for every service that lacks hosts in the record: all of them at once, for after a
+/// large rollout a dozen may wait, and one by one they would outlast [`SETTLED`].
+fn nudge(services: &Services<'_>, recorder: &Recorder, number: usize) {
+    let lacks = |name: &&String| {
+        recorder.with_last(name, |state| state.is_none_or(|state| state.hosts() != services.hosts))
+    };
+    let annotation = format!("rollcall.test/nudge={number}");
+    let names = services.names.iter().filter(lacks).map(String::as_str);
+    let arguments: Vec<&str> = ["annotate", "--overwrite", "service"]
+        .into_iter()
+        .chain(names)
+        .chain([annotation.as_str()])
+        .collect();
+    services.namespace.kubectl(&arguments);
 }
