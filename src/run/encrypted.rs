@@ -142,8 +142,7 @@ impl EncryptedServers {
         if !listeners.https.is_empty() {
             let server = crate::server::HttpsServer::start(
                 listeners.https,
-                &certificates,
-                encrypted.min_version,
+                (&certificates, encrypted.min_version),
                 reader,
                 upstream,
                 tap,

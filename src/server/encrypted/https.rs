@@ -61,14 +61,13 @@ struct Shared {
 }
 
 impl HttpsServer {
-    /// Answers on bound listeners, each at its path.
+    /// Answers on bound listeners, each at its path, with the certificate and the least version of TLS.
     ///
     /// # Errors
     /// When a listener cannot be given to the runtime, or TLS cannot be set up.
     pub fn start(
         listeners: Vec<(std::net::TcpListener, Box<str>)>,
-        certificates: &Arc<Certificates>,
-        least: TlsVersion,
+        (certificates, least): (&Arc<Certificates>, TlsVersion),
         reader: &Reader,
         upstream: &UpstreamSlot,
         tap: &Tap,

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -28,11 +29,13 @@ pub(super) const READ: usize = 16 << 10;
 /// Answers that are written before more are made: small questions have large answers, and a client that does
 /// not read must not hold many. One more may be added to it, of at most 64 KiB.
 const MOST_OUTPUT: usize = 16 << 10;
-/// Messages that are answered before other connections have their turn, and what is read counts as one for each
-/// [`WEIGHT`] octets: who pipelines thousands keeps nobody waiting for longer than these take, some 50 µs.
-const TURN: usize = 64;
-/// See [`TURN`].
-const WEIGHT: usize = READ / TURN;
+/// Messages that are answered before other connections have their turn, the most and the least: they are divided among
+/// those whose turn was over and who wait for the next one. Who pipelines thousands keeps a new question waiting for as
+/// long as 512 of them take, some 400 µs, up to eight such clients together; a client alone has its answers written in
+/// large pieces all the same.
+const TURN: [usize; 2] = [512, 64];
+/// Octets that are read count as a message.
+const WEIGHT: usize = 256;
 /// Messages in a row that were no question (silence or FORMERR), behind which a connection is closed: its client does
 /// not speak DNS, or has lost count of the octets.
 const MOST_GARBAGE: usize = 16;
@@ -76,6 +79,7 @@ pub(super) async fn serve<S: Stream>(
         held: None,
         share: None,
         spent: 0,
+        turn: TURN[0],
         garbage: 0,
         shared,
         guard,
@@ -99,18 +103,23 @@ struct Connection<'s, S> {
     /// TLS has taken octets that the client was not ready to take.
     unflushed: bool,
     /// Replies that wait for the upstream: they may be overtaken (RFC 7766, section 6.2.1.1).
-    waiting: Option<JoinSet<Result<(Vec<u8>, Octets), OutOfMemory>>>,
+    waiting: Option<JoinSet<Completed>>,
     /// Of the memory of all connections: what the two buffers have, once that is more than its own.
     held: Option<Octets>,
     /// There from the first octets that are held.
     share: Option<Arc<Share>>,
-    /// Of its [`TURN`].
+    /// Of its turn.
     spent: usize,
+    /// See [`TURN`].
+    turn: usize,
     /// Messages in a row that were no question.
     garbage: usize,
     shared: &'s Arc<Shared>,
     guard: &'s Guard,
 }
+
+/// A reply that has waited, with what it holds.
+type Completed = Result<(Vec<u8>, Octets), OutOfMemory>;
 
 /// What was done of what was read.
 #[derive(Default)]
@@ -143,10 +152,13 @@ impl<S: Stream> Connection<'_, S> {
         let mut deadline = Instant::now() + idle;
         let (mut closed, mut more, mut stopping) = (false, false, false);
         loop {
-            if self.spent >= TURN {
+            if self.spent >= self.turn {
                 self.spent = 0;
+                let _place = InTurn::among(&self.shared.in_turn);
                 yield_now().await;
             }
+            let others = self.shared.in_turn.load(Ordering::Relaxed);
+            self.turn = (TURN[0] / (1 + others)).max(TURN[1]);
             let turn = if !self.output.is_empty() || self.unflushed {
                 // A client that does not read holds no more than one turn's answers.
                 timeout(idle, self.write_out()).await.inspect_err(|_| self.guard.count_idle())??;
@@ -258,7 +270,7 @@ impl<S: Stream> Connection<'_, S> {
             let answered = self.answer(&input, responder, reply, output, cell)?;
             if answered.used < input.len() {
                 input.drain(..answered.used);
-                if input.capacity() > OWN {
+                if input.capacity() > OWN.max(2 * input.len()) {
                     input.shrink_to_fit();
                 }
                 self.input = input;
@@ -270,7 +282,7 @@ impl<S: Stream> Connection<'_, S> {
         cell.took(began, answered.replies);
         let written = written?;
         self.output.extend_from_slice(&output[written..]);
-        let ended = self.garbage >= MOST_GARBAGE;
+        let ended = self.garbage >= MOST_GARBAGE && answered.messages > 0;
         if ended {
             self.guard.count_garbage();
             self.input = Vec::new();
@@ -332,7 +344,7 @@ impl<S: Stream> Connection<'_, S> {
         // What is left over where memory is short shall have room in what is the connection's own.
         let most = if self.shared.memory.is_short() { OWN / 4 } else { MOST_OUTPUT };
         while self.in_waiting() < pipelined && self.garbage < MOST_GARBAGE {
-            if output.len() >= most || done.messages >= TURN {
+            if output.len() >= most || done.messages >= self.turn {
                 done.more = true;
                 break;
             }
@@ -427,6 +439,22 @@ impl Ends {
     fn seen<'a>(&self, asked: Moment, query: &'a [u8], reply: &'a [u8]) -> Seen<'a> {
         let Self { transport, client, server } = *self;
         Seen { transport, client, server, asked, query, reply }
+    }
+}
+
+/// One of the connections that have had their turn and wait for the next one.
+struct InTurn<'c>(&'c AtomicUsize);
+
+impl<'c> InTurn<'c> {
+    fn among(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InTurn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

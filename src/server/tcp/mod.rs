@@ -3,6 +3,7 @@
 mod connection;
 
 use std::io;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ struct Shared {
     memory: StreamMemory,
     transport: Transport,
     counters: TcpCounters,
+    /// Connections that wait for their next turn.
+    in_turn: AtomicUsize,
     /// As many as were in use at one time, which is one a worker of the runtime.
     desks: Mutex<Vec<Desk>>,
 }
@@ -85,7 +88,17 @@ impl Shared {
         transport: Transport,
     ) -> Arc<Self> {
         let counters = TcpCounters::new(limits.load().connections);
-        Arc::new(Self { reader, upstream, limits, tap, memory, transport, counters, desks: Mutex::default() })
+        Arc::new(Self {
+            reader,
+            upstream,
+            limits,
+            tap,
+            memory,
+            transport,
+            counters,
+            in_turn: AtomicUsize::new(0),
+            desks: Mutex::default(),
+        })
     }
 
     fn limits(&self) -> TcpLimits {
