@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -31,6 +32,13 @@ const MAX_HEAD: usize = 16 << 10;
 const SHARE: usize = 4;
 /// Behind an error of accept (no descriptors left): the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is counted of its connections.
+#[derive(Debug, Default)]
+struct Counts {
+    refused: AtomicU64,
+    slow: AtomicU64,
+}
 
 /// Why the address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +78,9 @@ impl AdminServer {
         let listener = TcpListener::from_std(listener).map_err(bad)?;
         let address = listener.local_addr().map_err(bad)?;
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, limit, routes(pages)));
+        let (by_client, counts) = (Arc::<ByClient>::default(), Arc::<Counts>::default());
+        tell(&pages.metrics, limit, &by_client, &counts);
+        accepting.spawn(accept(listener, limit, by_client, counts, routes(pages)));
         Ok(Self { address, _accepting: accepting })
     }
 
@@ -126,9 +136,38 @@ fn routes(pages: Pages) -> Router {
         .with_state(pages)
 }
 
-async fn accept(listener: TcpListener, limit: usize, routes: Router) {
+fn tell(metrics: &Metrics, limit: usize, by_client: &Arc<ByClient>, counts: &Arc<Counts>) {
+    let (by_client, counts) = (Arc::clone(by_client), Arc::clone(counts));
+    metrics.tell("admin", move |page| {
+        let open: usize = by_client.iter().map(|held| *held).sum();
+        page.gauge(
+            "rollcall_admin_connections",
+            "Connections to the admin address that are open, the scrape's own among them.",
+            [(vec![], open as u64)],
+        );
+        page.gauge(
+            "rollcall_admin_connections_limit",
+            "Connections to the admin address that may be open; more wait.",
+            [(vec![], limit as u64)],
+        );
+        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        page.counter(
+            "rollcall_admin_refused",
+            "Connections to the admin address that were closed: as they came, or for their slowness.",
+            [("per_client", read(&counts.refused)), ("slow", read(&counts.slow))]
+                .map(|(reason, count)| (vec![("reason", reason)], count)),
+        );
+    });
+}
+
+async fn accept(
+    listener: TcpListener,
+    limit: usize,
+    by_client: Arc<ByClient>,
+    counts: Arc<Counts>,
+    routes: Router,
+) {
     let slots = Arc::new(Semaphore::new(limit));
-    let by_client = Arc::new(DashMap::new());
     let mut connections = JoinSet::new();
     loop {
         // A slot first: connections that find none wait in the kernel.
@@ -144,9 +183,10 @@ async fn accept(listener: TcpListener, limit: usize, routes: Router) {
         };
         let Some(share) = Share::of(&by_client, peer.ip(), limit.div_ceil(SHARE)) else {
             debug!(client = %peer.ip(), "admin: closed: too many connections of one client");
+            counts.refused.fetch_add(1, Ordering::Relaxed);
             continue;
         };
-        let service = TowerToHyperService::new(routes.clone());
+        let (service, counts) = (TowerToHyperService::new(routes.clone()), Arc::clone(&counts));
         connections.spawn(async move {
             let mut http = hyper::server::conn::http1::Builder::new();
             http.keep_alive(false)
@@ -155,20 +195,29 @@ async fn accept(listener: TcpListener, limit: usize, routes: Router) {
                 .max_buf_size(MAX_HEAD);
             let connection = http.serve_connection(TokioIo::new(stream), service);
             // What ends badly is the client's affair.
-            let _ = tokio::time::timeout(CONNECTION, connection).await;
+            let is_slow = match tokio::time::timeout(CONNECTION, connection).await {
+                Ok(ended) => ended.is_err_and(|error| error.is_timeout()),
+                Err(_) => true,
+            };
+            if is_slow {
+                counts.slow.fetch_add(1, Ordering::Relaxed);
+            }
             drop((share, slot));
         });
     }
 }
 
+/// How many connections each has that has one.
+type ByClient = DashMap<IpAddr, usize>;
+
 /// A client's connection among those that it may have; given back when it is dropped.
 struct Share {
-    by_client: Arc<DashMap<IpAddr, usize>>,
+    by_client: Arc<ByClient>,
     client: IpAddr,
 }
 
 impl Share {
-    fn of(by_client: &Arc<DashMap<IpAddr, usize>>, client: IpAddr, most: usize) -> Option<Self> {
+    fn of(by_client: &Arc<ByClient>, client: IpAddr, most: usize) -> Option<Self> {
         let client = client.to_canonical();
         let mut held = by_client.entry(client).or_default();
         if *held >= most {

@@ -124,6 +124,13 @@ pub const NUMBERS: &[Number] = &[
         "Questions of one TCP connection that wait for the upstream.",
     ),
     number(
+        "limits.stream_memory",
+        "MiB",
+        64,
+        [1, 65_536],
+        "Octets of unfinished questions and untaken replies of all TCP, TLS, HTTPS and QUIC connections together, beyond 8 KiB of each; who wants more is cut off.",
+    ),
+    number(
         "limits.tls_handshake",
         "s",
         5,
@@ -197,6 +204,13 @@ pub const NUMBERS: &[Number] = &[
         "How long a question to the upstream may take in all, before SERVFAIL.",
     ),
     number("limits.upstream_cache", "", 4096, [0, 1_000_000], "Answers of the upstream that are kept."),
+    number(
+        "limits.upstream_cache_size",
+        "MiB",
+        8,
+        [1, 1024],
+        "Octets of the answers of the upstream that are kept.",
+    ),
     number(
         "limits.tap_queue",
         "",

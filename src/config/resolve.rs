@@ -50,6 +50,8 @@ pub struct Config {
     pub upstream_limits: UpstreamLimits,
     pub udp: UdpSettings,
     pub tcp: TcpLimits,
+    /// Octets that connections of every transport may hold together.
+    pub stream_memory: usize,
     pub lameduck: Duration,
     pub admin: Admin,
     /// The operator named the address: one that cannot be bound is an error.
@@ -220,6 +222,7 @@ impl Config {
                 in_flight: r.number("limits.upstream_in_flight", limits.upstream_in_flight),
                 timeout: Duration::from_millis(r.number("limits.upstream_timeout", limits.upstream_timeout)),
                 cache: r.number("limits.upstream_cache", limits.upstream_cache),
+                cache_size: r.number::<usize>("limits.upstream_cache_size", limits.upstream_cache_size) << 20,
             },
             udp: UdpSettings {
                 threads: r.number("limits.udp_threads", limits.udp_threads),
@@ -236,6 +239,7 @@ impl Config {
                 idle: Duration::from_secs(r.number("limits.tcp_idle", limits.tcp_idle)),
                 pipelined: r.number("limits.tcp_pipelined", limits.tcp_pipelined),
             },
+            stream_memory: r.number::<usize>("limits.stream_memory", limits.stream_memory) << 20,
             lameduck: Duration::from_secs(r.number("limits.lameduck", lameduck)),
             admin: admin.unwrap_or(Admin::Off),
             admin_is_given,

@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use crate::admin::Metrics;
 use crate::config::Config;
 use crate::server::{
-    EncryptedAddress, EncryptedTransport, Tap, TcpCounters, TcpServer, UpstreamSlot, bind_datagram,
-    bind_stream,
+    EncryptedAddress, EncryptedTransport, StreamMemory, Tap, TcpCounters, TcpServer, UpstreamSlot,
+    bind_datagram, bind_stream,
 };
 use crate::zone::Reader;
 
@@ -89,6 +89,7 @@ impl EncryptedServers {
         _: &Reader,
         _: &UpstreamSlot,
         _: &Tap,
+        _: &StreamMemory,
     ) -> anyhow::Result<Self> {
         // The configuration has refused every address that would need one.
         Ok(Self { counters: Vec::new() })
@@ -120,6 +121,7 @@ impl EncryptedServers {
         reader: &Reader,
         upstream: &UpstreamSlot,
         tap: &Tap,
+        memory: &StreamMemory,
     ) -> anyhow::Result<Self> {
         use crate::server::{CertificateFiles, Certificates};
 
@@ -140,12 +142,12 @@ impl EncryptedServers {
         if !listeners.https.is_empty() {
             let server = crate::server::HttpsServer::start(
                 listeners.https,
-                &certificates,
-                encrypted.min_version,
+                (&certificates, encrypted.min_version),
                 reader,
                 upstream,
                 tap,
                 encrypted.limits,
+                memory,
             );
             let server = server.context("cannot serve HTTPS")?;
             servers.counters.push(("https", server.counters()));
@@ -160,6 +162,7 @@ impl EncryptedServers {
                 upstream,
                 tap,
                 encrypted.limits,
+                memory,
             );
             let server = server.context("cannot serve QUIC")?;
             servers.counters.push(("quic", server.counters()));

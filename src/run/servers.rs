@@ -11,7 +11,8 @@ use super::metrics::{Transports, tell_transports};
 use crate::admin::{AdminServer, Metrics, Pages};
 use crate::config::{Admin, Config};
 use crate::server::{
-    BindError, Listener, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer, Upstream, UpstreamSlot, bind,
+    BindError, Listener, StreamMemory, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer, Upstream,
+    UpstreamSlot, bind,
 };
 use crate::zone::Reader;
 
@@ -84,6 +85,7 @@ pub(super) struct Prepared {
     /// None: it stays as it is.
     upstream: Option<Option<Upstream>>,
     limits: TcpLimits,
+    stream_memory: usize,
     /// Open files that may be needed.
     files: u64,
 }
@@ -105,6 +107,7 @@ fn new_upstream(config: &Config) -> anyhow::Result<Option<Upstream>> {
 pub(super) struct Servers {
     udp: UdpServer,
     tcp: TcpServer,
+    memory: StreamMemory,
     upstream: UpstreamSlot,
     encrypted: EncryptedServers,
     drops: tokio::task::JoinHandle<()>,
@@ -129,18 +132,30 @@ impl Servers {
         let udp = UdpServer::start(udp, &config.udp, reader, Some(&upstream), tap)
             .context("cannot start a UDP thread")?;
         allow_files(files(config));
+        let memory = StreamMemory::new(config.stream_memory);
         let mut tcp =
-            TcpServer::start(tcp, reader, &upstream, config.tcp, tap).context("cannot serve TCP")?;
-        let encrypted = EncryptedServers::start(config, encrypted, &mut tcp, reader, &upstream, tap)?;
+            TcpServer::start(tcp, reader, &upstream, config.tcp, tap, &memory).context("cannot serve TCP")?;
+        let encrypted =
+            EncryptedServers::start(config, encrypted, &mut tcp, reader, &upstream, tap, &memory)?;
         let mut connections = vec![("tcp", tcp.counters())];
         connections.extend(encrypted.counters().iter().cloned());
         let of_udp = udp.counters();
         let mut queries = vec![("udp", of_udp.queries().clone())];
         queries.extend(connections.iter().map(|(name, of)| (*name, of.queries().clone())));
-        tell_transports(metrics, reader, Transports { queries, connections, udp: of_udp });
+        tell_transports(
+            metrics,
+            reader,
+            Transports {
+                queries,
+                connections,
+                udp: of_udp,
+                memory: memory.clone(),
+                upstream: upstream.clone(),
+            },
+        );
         encrypted.tell_certificate(metrics);
         let drops = tokio::spawn(say_drops(udp.counters()));
-        Ok(Self { udp, tcp, upstream, encrypted, drops })
+        Ok(Self { udp, tcp, memory, upstream, encrypted, drops })
     }
 
     /// Makes ready what a new configuration needs and may not get; changes nothing that is served yet.
@@ -151,7 +166,7 @@ impl Servers {
         if old.upstream.is_empty() {
             upstream.take().into_iter().for_each(|upstream| self.upstream.set(upstream));
         }
-        Ok(Prepared { upstream, limits: new.tcp, files: files(new) })
+        Ok(Prepared { upstream, limits: new.tcp, stream_memory: new.stream_memory, files: files(new) })
     }
 
     /// Takes it over, once the zone goes by the new configuration.
@@ -159,6 +174,7 @@ impl Servers {
         prepared.upstream.into_iter().for_each(|upstream| self.upstream.set(upstream));
         allow_files(prepared.files);
         self.tcp.set_limits(prepared.limits);
+        self.memory.set(prepared.stream_memory);
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {

@@ -89,6 +89,18 @@ impl Guard {
         self.counters.refused_handshake();
     }
 
+    /// There is no room for what the connection wants to hold.
+    pub(super) fn count_out_of_memory(&self) {
+        debug!(client = %self.client, "cut off: connections hold as many octets as they may");
+        self.counters.refused_memory();
+    }
+
+    /// What the client sends is no question, again and again.
+    pub(super) fn count_garbage(&self) {
+        debug!(client = %self.client, "closed: what it sends is no question");
+        self.counters.refused_garbage();
+    }
+
     /// The connection is closed for its silence.
     pub(super) fn count_idle(&self) {
         self.counters.idle_closed();
@@ -192,6 +204,8 @@ mod tests {
         let other = admit("10.0.0.2").unwrap();
         assert!(admit("10.0.0.3").is_none(), "three in all");
         other.count_failed_handshake();
+        other.count_out_of_memory();
+        other.count_garbage();
         first.count_idle();
         let expected = TcpCounts {
             open: 3,
@@ -200,6 +214,8 @@ mod tests {
             refused_connections: 1,
             refused_per_client: 1,
             refused_handshake: 1,
+            refused_memory: 1,
+            refused_garbage: 1,
             idle_closed: 1,
         };
         assert_eq!(counters.counts(), expected);

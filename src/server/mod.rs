@@ -10,6 +10,7 @@ mod datagram;
 mod encrypted;
 mod histogram;
 mod listen;
+mod memory;
 mod queries;
 mod responder;
 mod socket;
@@ -20,6 +21,7 @@ mod tcp;
 mod tcp_counters;
 mod udp;
 mod upstream;
+mod upstream_cache;
 
 pub use counters::{UdpCounters, UdpCounts};
 pub use datagram::UdpSettings;
@@ -34,10 +36,11 @@ pub use encrypted::{CertificateCounts, CertificateError, CertificateFiles, Certi
 pub use encrypted::{EncryptedAddress, EncryptedLimits, EncryptedTransport, StreamLimits, TlsVersion};
 pub use histogram::{DURATIONS, Histogram, HistogramCounts};
 pub use listen::{BindError, Listener, bind, bind_datagram, bind_stream, reachable};
+pub use memory::{OWN, StreamMemory};
 pub use queries::{Asked, QueryCell, QueryCounters, QueryCounts, Replies};
 pub use responder::{Pinned, Questions, Reply, Responder, Transport};
 pub use tap::{Dnstap, DnstapAddress, QueryLog, Queue, Tap, TapCounter};
 pub use tcp::{TcpLimits, TcpServer};
 pub use tcp_counters::{TcpCounters, TcpCounts};
 pub use udp::UdpServer;
-pub use upstream::{Upstream, UpstreamError, UpstreamLimits, UpstreamSlot};
+pub use upstream::{Upstream, UpstreamCounts, UpstreamError, UpstreamLimits, UpstreamSlot};

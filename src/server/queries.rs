@@ -147,7 +147,7 @@ pub struct QueryCounters(Arc<Cells>);
 /// What was counted of one transport since the start.
 #[derive(Debug, Clone, Default)]
 pub struct QueryCounts {
-    /// By zone, type and code; only those that there were.
+    /// By zone, type and code; only those that there were, and SERVFAIL.
     pub replies: Vec<Replies>,
     /// Replies with TC.
     pub truncated: u64,
@@ -209,7 +209,9 @@ impl QueryCounters {
                     for (code, rcode) in CODES.into_iter().enumerate() {
                         let without_records = if code == 0 { count(NODATA) } else { 0 };
                         let count = count(code) + without_records;
-                        if count > 0 {
+                        // Before the first one: a rate over a series that begins with it would not see it.
+                        let is_alerted = rcode == "SERVFAIL" && zone != ZoneKind::Outside;
+                        if count > 0 || is_alerted {
                             replies.push(Replies { zone, rtype, rcode, count, without_records });
                         }
                     }
@@ -242,6 +244,19 @@ mod tests {
         vec![0, 1, high, low, 0, 1, 0, answers, 0, 0, 0, 0]
     }
 
+    /// Less the SERVFAILs that there were none of.
+    fn counted(counts: &QueryCounts) -> Vec<Replies> {
+        counts.replies.iter().filter(|replies| replies.count > 0).copied().collect()
+    }
+
+    #[test]
+    fn failures_are_told_before_the_first_one() {
+        let counts = QueryCounters::default().counts();
+        assert_eq!(counts.replies.len(), 2 * TYPES.len());
+        let is_none = |replies: &Replies| replies.rcode == "SERVFAIL" && replies.count == 0;
+        assert!(counts.replies.iter().all(is_none), "{:?}", counts.replies);
+    }
+
     #[test]
     fn replies_are_told_apart_by_what_their_header_says() {
         let counters = QueryCounters::default();
@@ -256,7 +271,8 @@ mod tests {
         cell.count(odd, 30, &mk_reply(0x8009, 0), 100);
         cell.count(Asked::nothing(rcode::BADVERS), 30, &mk_reply(0x8000, 0), 100);
         cell.count(Asked::nothing(rcode::FORMERR), 30, &mk_reply(0x8001, 0), 100);
-        let counts = counters.counts();
+        let mut counts = counters.counts();
+        counts.replies = counted(&counts);
         let of = |zone, rtype, rcode, count, without_records| Replies {
             zone,
             rtype,
@@ -298,8 +314,9 @@ mod tests {
             }
         });
         let counts = counters.counts();
-        assert_eq!(counts.replies.len(), 1);
-        assert_eq!((counts.replies[0].rtype, counts.replies[0].count), ("HTTPS", 8000));
+        let replies = counted(&counts);
+        assert_eq!(replies.len(), 1);
+        assert_eq!((replies[0].rtype, replies[0].count), ("HTTPS", 8000));
         assert_eq!(counts.durations.count(), 8000);
     }
 

@@ -20,6 +20,10 @@ pub struct TcpCounts {
     pub refused_per_client: u64,
     /// Let in, and closed because their handshake failed or took too long.
     pub refused_handshake: u64,
+    /// Ended because there was no room for what they wanted to hold; of HTTPS and QUIC, questions.
+    pub refused_memory: u64,
+    /// Ended because what they sent was no question, again and again.
+    pub refused_garbage: u64,
     /// Closed because the client said nothing, or left a reply unread, for the idle time.
     pub idle_closed: u64,
 }
@@ -33,6 +37,8 @@ struct Cells {
     refused_connections: AtomicU64,
     refused_per_client: AtomicU64,
     refused_handshake: AtomicU64,
+    refused_memory: AtomicU64,
+    refused_garbage: AtomicU64,
     idle_closed: AtomicU64,
     queries: QueryCounters,
 }
@@ -74,6 +80,14 @@ impl TcpCounters {
         self.0.refused_handshake.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn refused_memory(&self) {
+        self.0.refused_memory.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused_garbage(&self) {
+        self.0.refused_garbage.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn idle_closed(&self) {
         self.0.idle_closed.fetch_add(1, Ordering::Relaxed);
     }
@@ -98,6 +112,8 @@ impl TcpCounters {
             refused_connections: read(&self.0.refused_connections),
             refused_per_client: read(&self.0.refused_per_client),
             refused_handshake: read(&self.0.refused_handshake),
+            refused_memory: read(&self.0.refused_memory),
+            refused_garbage: read(&self.0.refused_garbage),
             idle_closed: read(&self.0.idle_closed),
         }
     }

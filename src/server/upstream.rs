@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -13,10 +14,11 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts}
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _};
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::{NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig};
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
+use super::upstream_cache::Answers;
 use crate::wire::{Name, Query, Response, ede, rcode};
 
 /// What a stranger's questions may cost.
@@ -28,6 +30,8 @@ pub struct UpstreamLimits {
     pub timeout: Duration,
     /// Answers kept.
     pub cache: u64,
+    /// Octets of them.
+    pub cache_size: usize,
 }
 
 /// Asks the configured servers: one exchange a question, for they are resolvers and follow aliases themselves.
@@ -36,24 +40,58 @@ pub struct UpstreamLimits {
 /// are ours, and what it remembers of one chain it adds to another.
 pub struct Upstream {
     pool: NameServerPool<TokioRuntimeProvider>,
-    cache: ResponseCache,
+    cache: Answers,
     permits: Semaphore,
+    /// The slot's: it outlives a reload.
+    refused: Arc<AtomicU64>,
     limits: UpstreamLimits,
     zone: ProtoName,
 }
 
 /// The upstream of the moment, or none; its clones are one. A reload replaces what is in it.
 #[derive(Clone, Default)]
-pub struct UpstreamSlot(Arc<ArcSwapOption<Upstream>>);
+pub struct UpstreamSlot {
+    current: Arc<ArcSwapOption<Upstream>>,
+    refused: Arc<AtomicU64>,
+}
+
+/// What the upstream is asked and what is kept of it, just now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpstreamCounts {
+    /// Questions that wait for an answer.
+    pub in_flight: usize,
+    /// As many as may.
+    pub limit: usize,
+    /// Questions since the start that found as many waiting, and were answered SERVFAIL.
+    pub refused: u64,
+    /// Answers that are kept.
+    pub kept: usize,
+    /// Octets of these.
+    pub octets: usize,
+}
 
 impl UpstreamSlot {
     /// Replaces it; questions that wait for the one before are answered by that one.
     pub fn set(&self, upstream: Option<Upstream>) {
-        self.0.store(upstream.map(Arc::new));
+        let refused = Arc::clone(&self.refused);
+        self.current.store(upstream.map(|upstream| Arc::new(Upstream { refused, ..upstream })));
     }
 
     pub(super) fn get(&self) -> Option<Arc<Upstream>> {
-        self.0.load_full()
+        self.current.load_full()
+    }
+
+    /// The counts just now.
+    #[must_use]
+    pub fn counts(&self) -> UpstreamCounts {
+        let refused = self.refused.load(Ordering::Relaxed);
+        let Some(upstream) = self.get() else {
+            return UpstreamCounts { refused, ..UpstreamCounts::default() };
+        };
+        let limit = upstream.limits.in_flight;
+        let (kept, octets) = upstream.cache.counts();
+        let in_flight = limit.saturating_sub(upstream.permits.available_permits());
+        UpstreamCounts { in_flight, limit, refused, kept, octets }
     }
 }
 
@@ -92,13 +130,14 @@ impl Upstream {
         let mut options = ResolverOpts::default();
         options.timeout = limits.timeout;
         options.edns0 = true;
-        let cache = ResponseCache::new(limits.cache, TtlConfig::from_opts(&options));
+        let cache = Answers::new(limits.cache, limits.cache_size);
         let tls = TlsConfig::new().map_err(UpstreamError::Resolver)?;
         let context = Arc::new(PoolContext::new(options, tls));
         let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
         let zone =
             ProtoName::from_str(&zone.to_string()).map_err(|error| UpstreamError::Resolver(error.into()))?;
-        Ok(Self { pool, cache, permits: Semaphore::new(limits.in_flight), limits, zone })
+        let (permits, refused) = (Semaphore::new(limits.in_flight), Arc::default());
+        Ok(Self { pool, cache, permits, refused, limits, zone })
     }
 
     /// Adds what the upstream says; SERVFAIL when it says nothing within the bound, or when as many questions as
@@ -124,30 +163,30 @@ impl Upstream {
         let name = ProtoName::from_str(&chase.target.to_string())?;
         let rtype = RecordType::from(chase.rtype);
         let query = ProtoQuery::query(name.clone(), rtype);
-        let answer = match self.cache.get(&query, Instant::now()) {
-            Some(kept) => kept,
-            None => {
-                // Never waited for: behind a dead upstream the others would wait with it.
-                let _permit = self.permits.try_acquire().map_err(|_| NetError::Busy)?;
-                let mut options = DnsRequestOptions::default();
-                options.recursion_desired = true;
-                options.use_edns = true;
-                let answer = self.pool.lookup(query.clone(), options).first_answer().await;
-                let answer = answer.map(hickory_proto::op::DnsResponse::into_message);
-                self.cache.insert(query, answer.clone(), Instant::now());
-                answer
-            }
-        };
-        match answer {
-            Ok(message) => Ok(self.chain(name, rtype, message)),
+        if let Some(kept) = self.cache.get(&query, Instant::now()) {
+            return Ok(kept);
+        }
+        // Never waited for: behind a dead upstream the others would wait with it.
+        let _permit = self.permits.try_acquire().map_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            NetError::Busy
+        })?;
+        let mut options = DnsRequestOptions::default();
+        options.recursion_desired = true;
+        options.use_edns = true;
+        let answer = self.pool.lookup(query.clone(), options).first_answer().await;
+        let said = match answer.map(hickory_proto::op::DnsResponse::into_message) {
+            Ok(message) => self.chain(name, rtype, message),
             Err(NetError::Dns(DnsError::NoRecordsFound(none)))
                 if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
             {
                 let soa = none.soa.map(|soa| soa.into_record_of_rdata());
-                Ok(Said { code: none.response_code, answers: Vec::new(), soa })
+                Said { code: none.response_code, answers: Vec::new(), soa }
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        self.cache.insert(query, &said, Instant::now());
+        Ok(said)
     }
 
     /// The aliases from `name` on and the records at their end: what else a message holds belongs to other
@@ -181,11 +220,12 @@ impl Upstream {
 }
 
 /// What the upstream said.
-struct Said {
-    code: ResponseCode,
-    answers: Vec<Record>,
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) code: ResponseCode,
+    pub(super) answers: Vec<Record>,
     /// Of a negative answer, for it to be remembered (RFC 2308).
-    soa: Option<Record>,
+    pub(super) soa: Option<Record>,
 }
 
 /// Adds records to a reply, as many as fit. The code is that of the last name (RFC 6604, section 3).

@@ -14,6 +14,9 @@ use super::address::TlsVersion;
 use super::certificates::Certificates;
 use crate::server::admission::Guard;
 
+/// Octets that a connection's TLS takes of replies which its client is not ready to take (rustls: 64 KiB).
+const MOST_WRITTEN: usize = 16 << 10;
+
 /// How connections of a transport over TLS begin.
 #[derive(Clone)]
 pub struct Handshake {
@@ -58,7 +61,10 @@ impl Handshake {
             performed = timeout(self.patience, self.acceptor.accept(stream)) => performed,
         };
         match performed {
-            Ok(Ok(stream)) => Some(stream),
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().1.set_buffer_limit(Some(MOST_WRITTEN));
+                Some(stream)
+            }
             Ok(Err(error)) => {
                 debug!(client = %guard.client, %error, "no handshake");
                 guard.count_failed_handshake();

@@ -27,6 +27,7 @@ use super::exchange::{Ends, Exchange};
 use super::handshake::Handshake;
 use super::request::{NoQuestion, Question, head, question};
 use crate::server::admission::{Admission, Guard, accept};
+use crate::server::memory::{Octets, Share, StreamMemory};
 use crate::server::responder::Transport;
 use crate::server::tap::Tap;
 use crate::server::tcp_counters::TcpCounters;
@@ -56,28 +57,29 @@ struct Shared {
     handshake: Handshake,
     limits: StreamLimits,
     question: usize,
+    memory: StreamMemory,
 }
 
 impl HttpsServer {
-    /// Answers on bound listeners, each at its path.
+    /// Answers on bound listeners, each at its path, with the certificate and the least version of TLS.
     ///
     /// # Errors
     /// When a listener cannot be given to the runtime, or TLS cannot be set up.
     pub fn start(
         listeners: Vec<(std::net::TcpListener, Box<str>)>,
-        certificates: &Arc<Certificates>,
-        least: TlsVersion,
+        (certificates, least): (&Arc<Certificates>, TlsVersion),
         reader: &Reader,
         upstream: &UpstreamSlot,
         tap: &Tap,
         limits: EncryptedLimits,
+        memory: &StreamMemory,
     ) -> io::Result<Self> {
         let handshake = Handshake::new(certificates, least, &[b"h2", b"http/1.1"], limits.handshake);
         let handshake = handshake.map_err(io::Error::other)?;
         let (question, limits) = (limits.question, limits.https);
         let counters = TcpCounters::new(limits.connections);
         let exchange = Exchange::new(reader, upstream, tap, Transport::Https, counters.clone());
-        let shared = Arc::new(Shared { exchange, handshake, limits, question });
+        let shared = Arc::new(Shared { exchange, handshake, limits, question, memory: memory.clone() });
         let admission = Admission::new(limits.connections, limits.per_client);
         let stop_tx = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
@@ -126,12 +128,15 @@ async fn connection(
     let ends = Ends { client, server: server.ok() };
     let Some(stream) = shared.handshake.perform(stream, &guard, stop_rx.clone()).await else { return };
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let limits = shared.limits;
+    let (limits, memory) = (shared.limits, Share::new(&shared.memory));
+    let guard = Arc::new(guard);
     let open = Arc::new(Open {
         shared,
         path,
         ends,
         replies: Arc::new(Semaphore::new(MOST_REPLIES)),
+        guard: Arc::clone(&guard),
+        memory,
         last: Arc::new(Mutex::new(Instant::now())),
     });
     let last = Arc::clone(&open.last);
@@ -204,6 +209,9 @@ struct Open {
     path: Arc<str>,
     ends: Ends,
     replies: Arc<Semaphore>,
+    guard: Arc<Guard>,
+    /// What its questions and replies hold.
+    memory: Arc<Share>,
     /// When it was last of use.
     last: Arc<Mutex<Instant>>,
 }
@@ -215,6 +223,9 @@ async fn respond(request: Request<Incoming>, open: &Open) -> Response<Piecewise>
     match answer(request, open).await {
         Ok(response) => response,
         Err(why) => {
+            if matches!(why, NoQuestion::Memory(_)) {
+                open.guard.count_out_of_memory();
+            }
             debug!(%why, "no question");
             let response = why.response();
             if is_head { response.map(|_: Piecewise| Vec::new().into()) } else { response }
@@ -226,7 +237,13 @@ async fn answer(request: Request<Incoming>, open: &Open) -> Result<Response<Piec
     let shared = &open.shared;
     let (parts, body) = request.into_parts();
     let asked = question(&parts.method, &parts.uri, &parts.headers, &open.path, shared.question);
-    let body = timeout(shared.limits.idle, read(body, shared.question)).await;
+    // A head is longer than its question, and many may wait below.
+    drop(parts);
+    let mut held = open.memory.hold_nothing();
+    if let Ok(Question::Here(packet)) = &asked {
+        held.set(packet.len())?;
+    }
+    let body = timeout(shared.limits.idle, read(body, shared.question, &mut held)).await;
     let packet = match asked? {
         Question::Here(packet) => packet,
         Question::Body => body.map_err(|_| NoQuestion::Slow)??,
@@ -234,14 +251,30 @@ async fn answer(request: Request<Incoming>, open: &Open) -> Result<Response<Piec
     // Never closed: it is this connection's.
     let place = Arc::clone(&open.replies).acquire_owned().await.map_err(|_| NoQuestion::Cut)?;
     let reply = shared.exchange.answer(&packet, open.ends).await.ok_or(NoQuestion::Packet)?;
+    drop(packet);
+    held.set(reply.len())?;
     let head = head(&reply);
-    let body = Piecewise { left: reply.into(), of: Some((place, Arc::clone(&open.last))) };
+    let left = Bytes::from_owner(Untaken { reply, _held: held, _place: place });
+    let body = Piecewise { left, last: Some(Arc::clone(&open.last)) };
     head.body(body).map_err(|_| NoQuestion::Packet)
+}
+
+/// A reply, with its octets and its place among the replies, until the last of it is written.
+struct Untaken {
+    reply: Vec<u8>,
+    _held: Octets,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Untaken {
+    fn as_ref(&self) -> &[u8] {
+        &self.reply
+    }
 }
 
 /// Reads a body of at most `most` octets. A longer one is read as well, and let go of, up to what a message can have at
 /// all: some clients take a stream that ends before they have sent theirs for a broken one (curl 7.88 does).
-async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, NoQuestion> {
+async fn read(mut body: Incoming, most: usize, held: &mut Octets) -> Result<Vec<u8>, NoQuestion> {
     let (mut kept, mut length) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| NoQuestion::Cut)?.into_data() else { continue };
@@ -250,6 +283,7 @@ async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, NoQuestion> {
             break;
         }
         if length <= most {
+            held.set(length)?;
             kept.extend_from_slice(&piece);
         } else {
             kept = Vec::new();
@@ -258,15 +292,15 @@ async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, NoQuestion> {
     if length > most { Err(NoQuestion::Long) } else { Ok(kept) }
 }
 
-/// A body that is handed over in pieces, and holds its place among the replies until the last of them is taken.
+/// A body that is handed over in pieces; each shows that the connection is of use.
 struct Piecewise {
     left: Bytes,
-    of: Option<(OwnedSemaphorePermit, Arc<Mutex<Instant>>)>,
+    last: Option<Arc<Mutex<Instant>>>,
 }
 
 impl From<Vec<u8>> for Piecewise {
     fn from(text: Vec<u8>) -> Self {
-        Self { left: text.into(), of: None }
+        Self { left: text.into(), last: None }
     }
 }
 
@@ -283,11 +317,8 @@ impl Body for Piecewise {
             return Poll::Ready(None);
         }
         let piece = this.left.split_to(this.left.len().min(PIECE));
-        if let Some((_, last)) = &this.of {
+        if let Some(last) = &this.last {
             *lock(last) = Instant::now();
-        }
-        if this.left.is_empty() {
-            this.of = None;
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

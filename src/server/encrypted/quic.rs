@@ -5,12 +5,13 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, ReadToEndError, RecvStream, SendStream,
-    ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, RecvStream, SendStream, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
@@ -19,6 +20,7 @@ use super::address::{EncryptedLimits, StreamLimits, TlsVersion};
 use super::certificates::Certificates;
 use super::exchange::{Ends, Exchange};
 use crate::server::admission::{Admission, Guard};
+use crate::server::memory::{Octets, OutOfMemory, Share, StreamMemory};
 use crate::server::responder::Transport;
 use crate::server::tap::Tap;
 use crate::server::tcp_counters::TcpCounters;
@@ -34,7 +36,7 @@ const PREFIX: usize = 2;
 /// other questions wait, each of at most [`EncryptedLimits::question`] octets.
 const MOST_REPLIES: usize = 8;
 /// Octets of one connection that are sent and not acknowledged, or received and not read.
-const WINDOW: u32 = 256 << 10;
+const WINDOW: u32 = 64 << 10;
 /// Octets of strangers that wait for their connection to be accepted, of one and of all.
 const WAITING: [u64; 2] = [16 << 10, 4 << 20];
 /// EDNS TCP keepalive (RFC 7828), which has no place here (RFC 9250, section 5.5.2).
@@ -64,6 +66,7 @@ struct Shared {
     limits: StreamLimits,
     handshake: Duration,
     question: usize,
+    memory: StreamMemory,
 }
 
 impl QuicServer {
@@ -78,6 +81,7 @@ impl QuicServer {
         upstream: &UpstreamSlot,
         tap: &Tap,
         limits: EncryptedLimits,
+        memory: &StreamMemory,
     ) -> io::Result<Self> {
         let tls = certificates.config(TlsVersion::Tls13, &[b"doq"]).map_err(io::Error::other)?;
         let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
@@ -94,6 +98,7 @@ impl QuicServer {
             limits: limits.quic,
             handshake: limits.handshake,
             question: limits.question,
+            memory: memory.clone(),
         });
         let stop_tx = watch::Sender::new(false);
         let (mut tasks, mut endpoints) = (JoinSet::new(), Vec::new());
@@ -207,6 +212,7 @@ async fn serve(
     stop_rx: &mut watch::Receiver<bool>,
 ) -> VarInt {
     let replies = Arc::new(Semaphore::new(MOST_REPLIES));
+    let memory = Share::new(&shared.memory);
     let idle = shared.limits.idle;
     let mut deadline = Instant::now() + idle;
     loop {
@@ -218,6 +224,7 @@ async fn serve(
                     debug!(client = %guard.client, "a fault of the protocol");
                     return code::PROTOCOL_ERROR;
                 }
+                Ok(Err(Fault::Memory(_))) => guard.count_out_of_memory(),
                 Ok(Err(Fault::Gone)) => {}
                 // Of one that panicked there is no reply.
                 Ok(Ok(())) | Err(_) => deadline = Instant::now() + idle,
@@ -226,8 +233,8 @@ async fn serve(
                 Ok((send, receive)) => {
                     // A client may have moved since (RFC 9000, section 9).
                     let ends = Ends { client: connection.remote_address(), server: None };
-                    let replies = Arc::clone(&replies);
-                    streams.spawn(stream(send, receive, ends, Arc::clone(shared), replies));
+                    let (replies, held) = (Arc::clone(&replies), memory.hold_nothing());
+                    streams.spawn(stream(send, receive, ends, Arc::clone(shared), replies, held));
                 }
                 Err(error) => {
                     debug!(client = %guard.client, %error, "connection ended");
@@ -244,11 +251,16 @@ async fn serve(
 }
 
 /// How a stream failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Fault {
+    /// There is no room for its question or its reply: it may ask again.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// The client does not speak DNS over QUIC: the connection ends (RFC 9250, section 4.3.3).
+    #[error("a fault of the protocol")]
     Protocol,
     /// The client wants no reply any more, is too slow, or gone.
+    #[error("the client is gone")]
     Gone,
 }
 
@@ -259,13 +271,14 @@ async fn stream(
     ends: Ends,
     shared: Arc<Shared>,
     replies: Arc<Semaphore>,
+    held: Octets,
 ) -> Result<(), Fault> {
-    let answered = answer(&mut send, &mut receive, ends, &shared, &replies).await;
+    let answered = answer(&mut send, &mut receive, ends, &shared, replies, held).await;
     if let Err(fault) = answered {
         // quinn would end what is dropped as if it were whole.
         let _ = send.reset(match fault {
             Fault::Protocol => code::PROTOCOL_ERROR,
-            Fault::Gone => code::EXCESSIVE_LOAD,
+            Fault::Gone | Fault::Memory(_) => code::EXCESSIVE_LOAD,
         });
     }
     answered
@@ -276,31 +289,59 @@ async fn answer(
     receive: &mut RecvStream,
     ends: Ends,
     shared: &Shared,
-    replies: &Semaphore,
+    replies: Arc<Semaphore>,
+    mut held: Octets,
 ) -> Result<(), Fault> {
     let idle = shared.limits.idle;
-    // To the end of the stream: a second message on it is a fault, which is seen before the first is answered.
-    let read = timeout(idle, receive.read_to_end(PREFIX + shared.question)).await;
-    let message = match read {
-        Ok(Ok(message)) => message,
-        Ok(Err(ReadToEndError::Read(_))) => return Err(Fault::Gone),
-        Ok(Err(ReadToEndError::TooLong)) | Err(_) => {
-            let _ = receive.stop(code::EXCESSIVE_LOAD);
-            return Err(Fault::Gone);
-        }
-    };
+    let read = timeout(idle, read(receive, PREFIX + shared.question, &mut held)).await;
+    let message = read.unwrap_or(Err(Fault::Gone)).inspect_err(|_| {
+        // One that has ended, or is gone, says so: no matter.
+        let _ = receive.stop(code::EXCESSIVE_LOAD);
+    })?;
     let packet = question(&message).ok_or(Fault::Protocol)?;
     // Never closed: it is this connection's.
-    let _place = replies.acquire().await.map_err(|_| Fault::Gone)?;
+    let place = replies.acquire_owned().await.map_err(|_| Fault::Gone)?;
     let reply = shared.exchange.answer(packet, ends).await.ok_or(Fault::Protocol)?;
-    let Some(framed) = framed(&reply) else { return Err(Fault::Gone) };
+    drop(message);
+    held.set(reply.len())?;
+    let framed = framed(&reply).ok_or(Fault::Gone)?;
+    drop(reply);
+    let framed = Bytes::from_owner(Untaken { framed, _held: held, _place: place });
     let written = async {
-        send.write_all(&framed).await.map_err(|_| Fault::Gone)?;
+        send.write_chunk(framed).await.map_err(|_| Fault::Gone)?;
         send.finish().map_err(|_| Fault::Gone)?;
         // Until it is there: the connection's end would throw away what is on its way.
         send.stopped().await.map_err(|_| Fault::Gone)
     };
     timeout(idle, written).await.map_err(|_| Fault::Gone)?.map(drop)
+}
+
+/// Reads to the end of the stream, of at most so many octets: a second message on it is a fault, which is seen before the
+/// first is answered.
+async fn read(receive: &mut RecvStream, most: usize, held: &mut Octets) -> Result<Vec<u8>, Fault> {
+    let mut message = Vec::new();
+    while let Some(chunk) = receive.read_chunk(most, true).await.map_err(|_| Fault::Gone)? {
+        let length = message.len() + chunk.bytes.len();
+        if length > most {
+            return Err(Fault::Gone);
+        }
+        held.set(length)?;
+        message.extend_from_slice(&chunk.bytes);
+    }
+    Ok(message)
+}
+
+/// A reply, with its octets and its place among the replies, until the client has acknowledged it, or is gone.
+struct Untaken {
+    framed: Vec<u8>,
+    _held: Octets,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Untaken {
+    fn as_ref(&self) -> &[u8] {
+        &self.framed
+    }
 }
 
 /// The one message of a stream: whole, with an ID of 0, and without what belongs to TCP (RFC 9250, sections 4.2.1 and

@@ -5,6 +5,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMa
 use hyper::http::response::Builder;
 use hyper::{Method, Response, StatusCode, Uri};
 
+use crate::server::memory::OutOfMemory;
 use crate::wire::least_ttl;
 
 /// What a message is called.
@@ -38,6 +39,8 @@ pub(super) enum NoQuestion {
     Slow,
     #[error("the body was cut short")]
     Cut,
+    #[error("no room for what this connection holds; ask again")]
+    Memory(#[from] OutOfMemory),
 }
 
 impl NoQuestion {
@@ -48,6 +51,7 @@ impl NoQuestion {
             Self::Type => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Long => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Memory(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Parameter | Self::Packet | Self::Cut => StatusCode::BAD_REQUEST,
         }
     }

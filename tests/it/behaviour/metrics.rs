@@ -244,7 +244,7 @@ fn connections_open_refused_and_idle() {
     let toml = "[limits]\ntcp_connections = 3\ntcp_connections_per_client = 2\ntcp_idle = 3";
     let counting = Counting::start(&nginx(1), toml);
     let before = counting.scrape();
-    assert_eq!(before.value("rollcall_tcp_connections_limit{transport=\"tcp\"}"), 3.0);
+    assert_eq!(before.value("rollcall_tcp_places{places=\"tcp\"}"), 3.0);
     let question = query(&format!("-t A web-0.{NGINX}")).bytes;
     let mut held: Vec<Connection> = (0..2).map(|_| Connection::open(counting.dns())).collect();
     held.iter_mut().for_each(|connection| drop(connection.ask(&question)));

@@ -43,7 +43,7 @@ fn reloads_and_what_was_left_out_are_counted() {
     counting.process.wait_for_words(&["the configuration is taken over"]);
     assert_eq!(reloads(&counting), [1.0, 1.0]);
     assert!(last(&counting) >= before && last(&counting) <= now());
-    let limit = counting.scrape().value("rollcall_tcp_connections_limit{transport=\"tcp\"}");
+    let limit = counting.scrape().value("rollcall_tcp_places{places=\"tcp\"}");
     assert_eq!(limit.to_bits(), 7_f64.to_bits());
     // It counts on, whoever watches now.
     assert!(counting.scrape().value("rollcall_dnstap_dropped_total") >= 4.0);

@@ -55,6 +55,28 @@ fn who_says_nothing_keeps_no_probe_waiting() {
     probe.read_to_string(&mut said).unwrap();
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     assert!(start.elapsed() < Duration::from_secs(8), "{:?} behind {} others", start.elapsed(), silent.len());
+    // A quarter of 64 are waited for, and the others closed as they come.
+    for mut stream in silent {
+        stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+        let ended = stream.read(&mut [0; 100]);
+        assert!(
+            ended.as_ref().is_ok_and(|length| *length == 0)
+                || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+        );
+    }
+    super::asking::eventually("the counts of the silent ones", || {
+        let scrape = counting.scrape();
+        let reason = |reason| scrape.value(&format!("rollcall_admin_refused_total{{reason=\"{reason}\"}}"));
+        let (refused, slow) = (reason("per_client"), reason("slow"));
+        if (1.0..600.0).contains(&slow) && slow + refused >= 600.0 {
+            Ok(())
+        } else {
+            Err(format!("{refused} {slow}"))
+        }
+    });
+    let scrape = counting.scrape();
+    assert_eq!(scrape.value("rollcall_admin_connections_limit").to_bits(), 64_f64.to_bits());
+    assert!((1.0..=3.0).contains(&scrape.value("rollcall_admin_connections")), "{}", scrape.text());
 }
 
 #[test]
@@ -118,4 +140,42 @@ fn the_docs_name_every_family_of_manifests() {
     assert_eq!(scrape.sampled(), shown, "each has a sample once a question was answered");
     let unnamed: Vec<_> = shown.difference(&documented_families()).cloned().collect();
     assert!(unnamed.is_empty(), "not in docs/metrics.md: {unnamed:?}");
+}
+
+/// A rate over a series that begins with its first event does not see that event, and an alert over it neither.
+#[test]
+fn what_alerts_look_for_is_told_before_it_happens() {
+    let counting = Counting::start(&nginx(1), "");
+    let scrape = counting.scrape();
+    let mut wanted = vec![
+        "rollcall_udp_receive_drops_total".to_owned(),
+        "rollcall_upstream_refused_total".to_owned(),
+        "rollcall_query_log_dropped_total".to_owned(),
+        "rollcall_dnstap_dropped_total".to_owned(),
+    ];
+    let labelled = [
+        (
+            "rollcall_tcp_refused_total{transport=\"tcp\",reason=",
+            &["connections", "per_client", "memory", "garbage"][..],
+        ),
+        ("rollcall_admin_refused_total{reason=", &["per_client", "slow"]),
+        ("rollcall_config_reloads_total{result=", &["success", "failure"]),
+        ("rollcall_snapshot_writes_total{result=", &["success", "failure"]),
+        ("rollcall_udp_packets_total{result=", &["answered", "silent", "forwarded", "failed"]),
+    ];
+    for (family, values) in labelled {
+        wanted.extend(values.iter().map(|value| format!("{family}\"{value}\"}}")));
+    }
+    for (zone, transport) in
+        ["cluster.local", "reverse"].into_iter().flat_map(|zone| [(zone, "udp"), (zone, "tcp")])
+    {
+        for kind in ["A", "AAAA", "SRV", "PTR", "other"] {
+            let labels =
+                format!("zone=\"{zone}\",type=\"{kind}\",rcode=\"SERVFAIL\",transport=\"{transport}\"");
+            wanted.push(format!("rollcall_dns_queries_total{{{labels}}}"));
+        }
+    }
+    for sample in wanted {
+        assert_eq!(scrape.value(&sample).to_bits(), 0, "{sample}");
+    }
 }

@@ -31,6 +31,7 @@ mod steady;
 mod tcp;
 mod tcp_idle;
 mod tcp_limits;
+mod tcp_memory;
 mod truncation;
 mod udp;
 mod upstream;

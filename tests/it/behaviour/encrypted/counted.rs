@@ -60,10 +60,12 @@ fn questions_connections_and_the_certificate_are_counted_by_transport() {
         // 1 January 2070.
         assert_eq!(value(&expiry), 3_155_760_000.0, "{transport}");
     }
-    let limits = ["tls", "https", "quic"].map(|transport| {
-        counted.value(&format!("rollcall_tcp_connections_limit{{transport=\"{transport}\"}}"))
-    });
-    assert_eq!(limits, [4096.0, 1024.0, 1024.0]);
+    // TLS has its place from TCP's, which nobody has one of.
+    let of = |family: &str, places: &str| counted.value(&format!("{family}{{places=\"{places}\"}}"));
+    let places = ["tcp", "https", "quic"];
+    assert_eq!(places.map(|places| of("rollcall_tcp_places", places)), [4096.0, 1024.0, 1024.0]);
+    assert_eq!(places.map(|places| of("rollcall_tcp_places_taken", places)), [1.0; 3]);
+    assert_eq!(counted.value("rollcall_tcp_connections{transport=\"tcp\"}"), 0.0);
     assert_eq!(counted.value("rollcall_certificate_reloads_total{result=\"success\"}"), 0.0);
     assert!(process.is_running());
 }

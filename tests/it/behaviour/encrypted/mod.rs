@@ -5,6 +5,7 @@
 mod certificates;
 mod clients;
 mod counted;
+mod hostile;
 mod http;
 mod limits;
 mod octets;
@@ -89,11 +90,15 @@ struct Started {
 impl Started {
     /// With these flags as well.
     fn with(flags: &[&str]) -> Self {
+        Self::serving(&nginx(3), flags)
+    }
+
+    fn serving(manifests: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new();
         authority.issue(1).write(folder.path());
         let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("web.yaml"), nginx(3)).unwrap();
+        std::fs::write(path("web.yaml"), manifests).unwrap();
         let (manifests, certificate, key) = (path("web.yaml"), path("tls.crt"), path("tls.key"));
         let mut args = vec!["--manifests", text(&manifests)];
         for listen in ["tls://127.0.0.1:0", "https://127.0.0.1:0", "quic://127.0.0.1:0"] {

@@ -1,255 +1,51 @@
-//! TCP (RFC 7766): several questions a connection, answered as they come; what a client may hold is bounded.
+//! One connection, from its first octet to its last: reading, answering, writing, without a buffer while it is idle.
 
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::UpstreamSlot;
-use super::admission::{Admission, Guard, LAST, accept};
-use super::queries::QueryCell;
-use super::responder::{Reply, Responder, Transport};
-use super::tap::{Moment, Seen, Tap};
-use super::tcp_counters::TcpCounters;
-use super::upstream::Chase;
-use crate::zone::Reader;
+use super::{Desk, Shared};
+use crate::server::admission::{Guard, LAST};
+use crate::server::memory::{OWN, Octets, OutOfMemory, Share};
+use crate::server::queries::{Asked, QueryCell};
+use crate::server::responder::{Reply, Responder, Transport};
+use crate::server::tap::{Moment, Seen};
+use crate::server::upstream::{Chase, Upstream};
+use crate::wire::rcode;
 
-/// What clients may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcpLimits {
-    /// Connections at one time; more are closed as they come.
-    pub connections: usize,
-    /// The same for one address, or the /64 of a global IPv6 one.
-    pub per_client: usize,
-    /// How long a connection may be silent, or leave a reply unread.
-    pub idle: Duration,
-    /// Questions of one connection that wait for the upstream.
-    pub pipelined: usize,
-}
-
-/// How long a stop waits for clients to take their replies.
-const DRAIN: Duration = Duration::from_secs(1);
 /// Octets read at one time.
-const READ: usize = 16 << 10;
+pub(super) const READ: usize = 16 << 10;
 /// Answers that are written before more are made: small questions have large answers, and a client that does
 /// not read must not hold many. One more may be added to it, of at most 64 KiB.
 const MOST_OUTPUT: usize = 16 << 10;
+/// Messages that are answered before other connections have their turn, the most and the least: they are divided among
+/// those whose turn was over and who wait for the next one. Who pipelines thousands keeps a new question waiting for as
+/// long as 512 of them take, some 400 µs, up to eight such clients together; a client alone has its answers written in
+/// large pieces all the same.
+const TURN: [usize; 2] = [512, 64];
+/// Octets that are read count as a message.
+const WEIGHT: usize = 256;
+/// Messages in a row that were no question (silence or FORMERR), behind which a connection is closed: its client does
+/// not speak DNS, or has lost count of the octets.
+const MOST_GARBAGE: usize = 16;
 /// A length in front of each message (RFC 1035, section 4.2.2).
 const PREFIX: usize = 2;
 /// What a connection may hold unanswered: a message that is not whole yet, and what was read behind it.
 const MOST_INPUT: usize = PREFIX + u16::MAX as usize + READ;
 
-/// The TCP side of the server, running.
-pub struct TcpServer {
-    shared: Arc<Shared>,
-    admission: Arc<Admission>,
-    /// Of each transport.
-    counters: Vec<TcpCounters>,
-    stop_tx: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-}
-
-/// What the connections of one transport share.
-struct Shared {
-    reader: Reader,
-    upstream: UpstreamSlot,
-    /// A reload replaces them, for every transport.
-    limits: Arc<ArcSwap<TcpLimits>>,
-    tap: Tap,
-    transport: Transport,
-    counters: TcpCounters,
-    /// As many as were in use at one time, which is one a worker of the runtime.
-    desks: Mutex<Vec<Desk>>,
-}
-
-/// All that it takes to answer what was read from a connection. They are the server's and not the connection's: an idle
-/// one holds no buffer, and there are ten thousand of those.
-struct Desk {
-    responder: Box<Responder>,
-    input: Box<[u8]>,
-    reply: Box<[u8]>,
-    output: Vec<u8>,
-    /// Its own: who is at the desk is the one writer.
-    cell: Arc<QueryCell>,
-}
-
-impl Shared {
-    fn new(
-        reader: Reader,
-        upstream: UpstreamSlot,
-        limits: Arc<ArcSwap<TcpLimits>>,
-        tap: Tap,
-        transport: Transport,
-    ) -> Arc<Self> {
-        let counters = TcpCounters::new(limits.load().connections);
-        Arc::new(Self { reader, upstream, limits, tap, transport, counters, desks: Mutex::default() })
-    }
-
-    fn limits(&self) -> TcpLimits {
-        **self.limits.load()
-    }
-
-    /// Works at a desk, without waiting for anything. One that panics there leaves none behind.
-    fn at_desk<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
-        let desks = || self.desks.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = desks().pop();
-        let mut desk = free.unwrap_or_else(|| Desk {
-            responder: Box::new(Responder::new(self.reader.clone())),
-            input: vec![0; READ].into(),
-            reply: vec![0; usize::from(u16::MAX)].into(),
-            output: Vec::new(),
-            cell: self.counters.queries().cell(),
-        });
-        let done = work(&mut desk);
-        desk.output.clear();
-        desks().push(desk);
-        done
-    }
-}
-
-impl TcpServer {
-    /// Answers on bound listeners.
-    ///
-    /// # Errors
-    /// When a listener cannot be given to the runtime.
-    pub fn start(
-        listeners: Vec<std::net::TcpListener>,
-        reader: &Reader,
-        upstream: &UpstreamSlot,
-        limits: TcpLimits,
-        tap: &Tap,
-    ) -> io::Result<Self> {
-        let swapped = Arc::new(ArcSwap::from_pointee(limits));
-        let mut server = Self {
-            shared: Shared::new(reader.clone(), upstream.clone(), swapped, tap.clone(), Transport::Tcp),
-            admission: Admission::new(limits.connections, limits.per_client),
-            counters: Vec::new(),
-            stop_tx: watch::Sender::new(false),
-            tasks: JoinSet::new(),
-        };
-        let shared = Arc::clone(&server.shared);
-        server.accept(listeners, &Beginning::Plain, &shared)?;
-        Ok(server)
-    }
-
-    /// Answers over TLS too, under the same limits: one client's connections are counted together. What is counted of
-    /// those over TLS is given back.
-    ///
-    /// # Errors
-    /// When a listener cannot be given to the runtime.
-    #[cfg(feature = "tls")]
-    pub fn accept_tls(
-        &mut self,
-        listeners: Vec<std::net::TcpListener>,
-        handshake: super::encrypted::Handshake,
-    ) -> io::Result<TcpCounters> {
-        let Shared { reader, upstream, limits, tap, .. } = &*self.shared;
-        let (limits, tap) = (Arc::clone(limits), tap.clone());
-        let shared = Shared::new(reader.clone(), upstream.clone(), limits, tap, Transport::Tls);
-        self.accept(listeners, &Beginning::Handshake(handshake), &shared)?;
-        Ok(shared.counters.clone())
-    }
-
-    fn accept(
-        &mut self,
-        listeners: Vec<std::net::TcpListener>,
-        beginning: &Beginning,
-        shared: &Arc<Shared>,
-    ) -> io::Result<()> {
-        self.counters.push(shared.counters.clone());
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener)?;
-            let (beginning, shared) = (beginning.clone(), Arc::clone(shared));
-            let (admission, counters) = (Arc::clone(&self.admission), shared.counters.clone());
-            let serve = move |stream, guard, stop_rx| {
-                connection(stream, beginning.clone(), Arc::clone(&shared), guard, stop_rx)
-            };
-            self.tasks.spawn(accept(listener, admission, counters, self.stop_tx.subscribe(), serve));
-        }
-        Ok(())
-    }
-
-    /// What is counted of plain connections, for as long as somebody wants to know.
-    #[must_use]
-    pub fn counters(&self) -> TcpCounters {
-        self.shared.counters.clone()
-    }
-
-    /// Replaces the limits. Connections that are open stay, even where they are too many now; they go by the new limits
-    /// from their next reply on.
-    pub fn set_limits(&self, limits: TcpLimits) {
-        self.shared.limits.store(Arc::new(limits));
-        self.admission.set(limits.connections, limits.per_client);
-        self.counters.iter().for_each(|counters| counters.set_limit(limits.connections));
-    }
-
-    /// Answers what arrived, stops accepting, lets each connection write what it has, and ends.
-    pub async fn stop(mut self) {
-        let _ = self.stop_tx.send(true);
-        let joined = async { while self.tasks.join_next().await.is_some() {} };
-        if timeout(DRAIN, joined).await.is_err() {
-            debug!("connections that do not read their replies are cut");
-        }
-        self.tasks.shutdown().await;
-    }
-}
-
-/// What a connection begins with.
-#[derive(Clone)]
-enum Beginning {
-    Plain,
-    #[cfg(feature = "tls")]
-    Handshake(super::encrypted::Handshake),
-}
-
-async fn connection(
-    stream: TcpStream,
-    beginning: Beginning,
-    shared: Arc<Shared>,
-    guard: Guard,
-    stop_rx: watch::Receiver<bool>,
-) {
-    match beginning {
-        Beginning::Plain => {
-            let _ = serve(stream, &shared, &guard, stop_rx).await;
-        }
-        // A piece of memory of its own: plain connections, of which there may be ten thousand, stay as small as they are.
-        #[cfg(feature = "tls")]
-        Beginning::Handshake(handshake) => {
-            Box::pin(over_tls(stream, handshake, shared, guard, stop_rx)).await;
-        }
-    }
-}
-
-/// DNS over TLS (RFC 7858): the same behind a handshake, and with an end that is said.
-#[cfg(feature = "tls")]
-async fn over_tls(
-    stream: TcpStream,
-    handshake: super::encrypted::Handshake,
-    shared: Arc<Shared>,
-    guard: Guard,
-    stop_rx: watch::Receiver<bool>,
-) {
-    let Some(stream) = handshake.perform(stream, &guard, stop_rx.clone()).await else { return };
-    if let Some(mut stream) = serve(stream, &shared, &guard, stop_rx).await {
-        // close_notify (RFC 8446, section 6.1). A client that does not take it is not waited for long.
-        let _ = timeout(DRAIN, stream.shutdown()).await;
-    }
-}
-
 /// TCP, or what goes over it.
-trait Stream: AsyncRead + AsyncWrite + Unpin {
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
     fn tcp(&self) -> &TcpStream;
 }
 
@@ -267,14 +63,27 @@ impl Stream for tokio_rustls::server::TlsStream<TcpStream> {
 }
 
 /// Answers until the end; the stream, where it can still be written to.
-async fn serve<S: Stream>(
+pub(super) async fn serve<S: Stream>(
     stream: S,
     shared: &Arc<Shared>,
     guard: &Guard,
     mut stop_rx: watch::Receiver<bool>,
 ) -> Option<S> {
     let (input, output) = (Vec::new(), Vec::new());
-    let mut connection = Connection { stream, input, output, unflushed: false, waiting: None, shared, guard };
+    let mut connection = Connection {
+        stream,
+        input,
+        output,
+        unflushed: false,
+        waiting: None,
+        held: None,
+        share: None,
+        spent: 0,
+        turn: TURN[0],
+        garbage: 0,
+        shared,
+        guard,
+    };
     match connection.serve(&mut stop_rx).await {
         Ok(()) => Some(connection.stream),
         Err(error) => {
@@ -287,16 +96,40 @@ async fn serve<S: Stream>(
 /// Small while it is idle: no buffer has room then, and nothing is allocated beside it.
 struct Connection<'s, S> {
     stream: S,
-    /// What was read and is not answered: less than one message between reads.
+    /// What was read and is not answered: less than one message, unless its turn is over.
     input: Vec<u8>,
     /// What the client was not ready to take.
     output: Vec<u8>,
     /// TLS has taken octets that the client was not ready to take.
     unflushed: bool,
     /// Replies that wait for the upstream: they may be overtaken (RFC 7766, section 6.2.1.1).
-    waiting: Option<JoinSet<Vec<u8>>>,
+    waiting: Option<JoinSet<Completed>>,
+    /// Of the memory of all connections: what the two buffers have, once that is more than its own.
+    held: Option<Octets>,
+    /// There from the first octets that are held.
+    share: Option<Arc<Share>>,
+    /// Of its turn.
+    spent: usize,
+    /// See [`TURN`].
+    turn: usize,
+    /// Messages in a row that were no question.
+    garbage: usize,
     shared: &'s Arc<Shared>,
     guard: &'s Guard,
+}
+
+/// A reply that has waited, with what it holds.
+type Completed = Result<(Vec<u8>, Octets), OutOfMemory>;
+
+/// What was done of what was read.
+#[derive(Default)]
+struct Answered {
+    /// Octets.
+    used: usize,
+    messages: usize,
+    replies: u64,
+    /// There may be more, which has to wait.
+    more: bool,
 }
 
 /// What happened to a connection.
@@ -319,14 +152,19 @@ impl<S: Stream> Connection<'_, S> {
         let mut deadline = Instant::now() + idle;
         let (mut closed, mut more, mut stopping) = (false, false, false);
         loop {
+            if self.spent >= self.turn {
+                self.spent = 0;
+                let _place = InTurn::among(&self.shared.in_turn);
+                yield_now().await;
+            }
+            let others = self.shared.in_turn.load(Ordering::Relaxed);
+            self.turn = (TURN[0] / (1 + others)).max(TURN[1]);
             let turn = if !self.output.is_empty() || self.unflushed {
                 // A client that does not read holds no more than one turn's answers.
                 timeout(idle, self.write_out()).await.inspect_err(|_| self.guard.count_idle())??;
                 // What had no room is answered before more is read.
                 Turn { wrote: true, more: true, ended: false }
             } else if more {
-                // One client's thousand questions are not all answered before another's first.
-                tokio::task::consume_budget().await;
                 let shared = self.shared;
                 poll_fn(|cx| Poll::Ready(shared.at_desk(|desk| self.answer_read(cx, desk, 0)))).await?
             } else if closed && self.waiting.is_none() {
@@ -363,6 +201,7 @@ impl<S: Stream> Connection<'_, S> {
     async fn write_out(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.output).await?;
         self.output = Vec::new();
+        self.account()?;
         self.stream.flush().await?;
         self.unflushed = false;
         Ok(())
@@ -377,13 +216,18 @@ impl<S: Stream> Connection<'_, S> {
                 && let Poll::Ready(Some(reply)) = waiting.poll_join_next(cx)
             {
                 more = true;
-                // Of one that panicked there is none.
-                push(&mut self.output, &reply.unwrap_or_default());
+                match reply {
+                    Ok(Ok((reply, _held))) => push(&mut self.output, &reply),
+                    Ok(Err(error)) => return Poll::Ready(Err(self.out_of_memory(error))),
+                    // Of one that panicked there is none.
+                    Err(_) => {}
+                }
             }
             if waiting.is_empty() {
                 self.waiting = None;
             }
             if more {
+                self.account()?;
                 return Poll::Ready(Ok(Turn { more, ..Turn::default() }));
             }
         }
@@ -392,7 +236,13 @@ impl<S: Stream> Connection<'_, S> {
         }
         let shared = self.shared;
         shared.at_desk(|desk| {
-            let mut input = ReadBuf::new(&mut desk.input);
+            // Where memory is short, no more than what a connection has for its own; one whose message needs more asks
+            // for it below.
+            let room = match (OWN / 2).checked_sub(self.input.len()) {
+                Some(room @ 1..) if shared.memory.is_short() => room,
+                _ => READ,
+            };
+            let mut input = ReadBuf::new(&mut desk.input[..room]);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut input)) {
                 // The end of a client that does not say so (TLS without close_notify): messages have their own lengths.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
@@ -400,7 +250,7 @@ impl<S: Stream> Connection<'_, S> {
             }
             let fresh = input.filled().len();
             let turn = self.answer_read(cx, desk, fresh)?;
-            Poll::Ready(Ok(Turn { ended: fresh == 0, ..turn }))
+            Poll::Ready(Ok(Turn { ended: turn.ended || fresh == 0, ..turn }))
         })
     }
 
@@ -410,24 +260,55 @@ impl<S: Stream> Connection<'_, S> {
         let began = std::time::Instant::now();
         let Desk { responder, input, reply, output, cell } = desk;
         let fresh = &input[..fresh];
-        let (used, replies);
-        if self.input.is_empty() {
-            (used, replies) = self.answer(fresh, responder, reply, output, cell);
-            keep(&mut self.input, &fresh[used..]);
+        let answered = if self.input.is_empty() {
+            let answered = self.answer(fresh, responder, reply, output, cell)?;
+            keep(&mut self.input, &fresh[answered.used..]);
+            answered
         } else {
             keep(&mut self.input, fresh);
             let mut input = std::mem::take(&mut self.input);
-            (used, replies) = self.answer(&input, responder, reply, output, cell);
-            if used < input.len() {
-                input.drain(..used);
+            let answered = self.answer(&input, responder, reply, output, cell)?;
+            if answered.used < input.len() {
+                input.drain(..answered.used);
+                if input.capacity() > OWN.max(2 * input.len()) {
+                    input.shrink_to_fit();
+                }
                 self.input = input;
             }
-        }
+            answered
+        };
+        self.spent += answered.messages + fresh.len() / WEIGHT;
         let written = self.write(cx, output);
-        cell.took(began, replies);
+        cell.took(began, answered.replies);
         let written = written?;
         self.output.extend_from_slice(&output[written..]);
-        Ok(Turn { ended: false, wrote: written > 0, more: output.len() >= MOST_OUTPUT })
+        let ended = self.garbage >= MOST_GARBAGE && answered.messages > 0;
+        if ended {
+            self.guard.count_garbage();
+            self.input = Vec::new();
+        }
+        self.account()?;
+        Ok(Turn { ended, wrote: written > 0, more: answered.more && !ended })
+    }
+
+    /// Holds as many octets as the buffers have room for, of the memory of all; where there are not, this is the end.
+    fn account(&mut self) -> io::Result<()> {
+        let room = self.input.capacity() + self.output.capacity();
+        if room <= OWN {
+            self.held = None;
+            if self.waiting.is_none() {
+                self.share = None;
+            }
+            return Ok(());
+        }
+        let share = self.share.get_or_insert_with(|| Share::new(&self.shared.memory));
+        let set = self.held.get_or_insert_with(|| share.hold_nothing()).set(room);
+        set.map_err(|error| self.out_of_memory(error))
+    }
+
+    fn out_of_memory(&self, error: OutOfMemory) -> io::Error {
+        self.guard.count_out_of_memory();
+        io::Error::new(io::ErrorKind::OutOfMemory, error)
     }
 
     /// Writes as much as the client takes at once.
@@ -449,8 +330,7 @@ impl<S: Stream> Connection<'_, S> {
         Ok(written)
     }
 
-    /// Answers whole messages, as long as replies may wait; gives how many octets they were, and how many replies are
-    /// made.
+    /// Answers whole messages, as long as replies may wait and this is the connection's turn.
     fn answer(
         &mut self,
         input: &[u8],
@@ -458,16 +338,27 @@ impl<S: Stream> Connection<'_, S> {
         reply: &mut [u8],
         output: &mut Vec<u8>,
         cell: &QueryCell,
-    ) -> (usize, u64) {
-        let (mut at, mut replies, transport) = (0, 0, self.shared.transport);
+    ) -> io::Result<Answered> {
+        let (mut done, transport) = (Answered::default(), self.shared.transport);
         let (moment, pipelined) = (self.shared.tap.asked(), self.shared.limits().pipelined);
-        while self.in_waiting() < pipelined && output.len() < MOST_OUTPUT {
-            let Some(&[high, low]) = input[at..].first_chunk::<PREFIX>() else { break };
+        // What is left over where memory is short shall have room in what is the connection's own.
+        let most = if self.shared.memory.is_short() { OWN / 4 } else { MOST_OUTPUT };
+        while self.in_waiting() < pipelined && self.garbage < MOST_GARBAGE {
+            if output.len() >= most || done.messages >= self.turn {
+                done.more = true;
+                break;
+            }
+            let Some(&[high, low]) = input[done.used..].first_chunk::<PREFIX>() else { break };
             let length = usize::from(u16::from_be_bytes([high, low]));
-            let Some(packet) = input.get(at + PREFIX..at + PREFIX + length) else { break };
-            at += PREFIX + length;
+            let begin = done.used + PREFIX;
+            let Some(packet) = input.get(begin..begin + length) else { break };
+            done.used = begin + length;
+            done.messages += 1;
             let (answer, asked) = responder.pin().respond_and_tell(packet, transport, reply);
-            let Some(asked) = asked else { continue };
+            let Some(asked) = asked else {
+                self.garbage += 1;
+                continue;
+            };
             let upstream = match &answer {
                 Reply::Chase { .. } => self.shared.upstream.get(),
                 _ => None,
@@ -475,31 +366,47 @@ impl<S: Stream> Connection<'_, S> {
             match (answer, upstream) {
                 (Reply::Silence, _) => {}
                 (Reply::Chase { length, target, rtype, limit }, Some(upstream)) => {
+                    self.garbage = 0;
                     let (packet, partial) = (packet.into(), reply[..length].into());
-                    let chase = Chase { packet, partial, target, rtype, limit };
-                    let (shared, began) = (Arc::clone(self.shared), std::time::Instant::now());
-                    let ends = moment.and_then(|moment| Some((moment, self.ends()?)));
-                    let waiting = self.waiting.get_or_insert_with(JoinSet::new);
-                    waiting.spawn(async move {
-                        let reply = transport.padded(upstream.complete(&chase).await);
-                        let late = shared.counters.queries().late();
-                        late.count_late(asked, chase.packet.len(), &reply, began);
-                        if let Some((moment, ends)) = ends {
-                            shared.tap.show([ends.seen(moment, &chase.packet, &reply)].into_iter());
-                        }
-                        reply
-                    });
+                    self.wait_for(upstream, asked, moment, Chase { packet, partial, target, rtype, limit })?;
                 }
                 (Reply::Send(length) | Reply::Chase { length, .. }, _) => {
+                    let is_garbage = reply.get(3).is_some_and(|low| u16::from(low & 15) == rcode::FORMERR);
+                    self.garbage = if is_garbage { self.garbage + 1 } else { 0 };
                     let length = transport.pad(reply, length);
                     push(output, &reply[..length]);
                     cell.count(asked, packet.len(), reply, length);
                     self.show(moment, packet, &reply[..length]);
-                    replies += 1;
+                    done.replies += 1;
                 }
             }
         }
-        (at, replies)
+        Ok(done)
+    }
+
+    /// Has a reply completed by the upstream, which others may overtake.
+    fn wait_for(
+        &mut self,
+        upstream: Arc<Upstream>,
+        asked: Asked,
+        moment: Option<Moment>,
+        chase: Chase,
+    ) -> io::Result<()> {
+        let share = self.share.get_or_insert_with(|| Share::new(&self.shared.memory));
+        let held = share.hold(chase.packet.len() + chase.partial.len());
+        let mut held = held.map_err(|error| self.out_of_memory(error))?;
+        let (shared, began) = (Arc::clone(self.shared), std::time::Instant::now());
+        let ends = moment.and_then(|moment| Some((moment, self.ends()?)));
+        self.waiting.get_or_insert_with(JoinSet::new).spawn(async move {
+            let reply = shared.transport.padded(upstream.complete(&chase).await);
+            let late = shared.counters.queries().late();
+            late.count_late(asked, chase.packet.len(), &reply, began);
+            if let Some((moment, ends)) = ends {
+                shared.tap.show([ends.seen(moment, &chase.packet, &reply)].into_iter());
+            }
+            held.set(reply.len()).map(|()| (reply, held))
+        });
+        Ok(())
     }
 
     /// Shows a reply to those who watch, if there are any.
@@ -535,11 +442,29 @@ impl Ends {
     }
 }
 
+/// One of the connections that have had their turn and wait for the next one.
+struct InTurn<'c>(&'c AtomicUsize);
+
+impl<'c> InTurn<'c> {
+    fn among(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InTurn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Adds octets to what is not answered yet, which grows by doubling, but never takes more room than it may have.
 fn keep(input: &mut Vec<u8>, fresh: &[u8]) {
     let needed = input.len() + fresh.len();
     if needed > input.capacity() {
-        let room = needed.max((2 * input.capacity()).min(MOST_INPUT));
+        // What can be its own stays so.
+        let most = if needed <= OWN / 2 { OWN / 2 } else { MOST_INPUT };
+        let room = needed.max((2 * input.capacity()).min(most));
         input.reserve_exact(room - input.len());
     }
     input.extend_from_slice(fresh);
