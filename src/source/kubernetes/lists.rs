@@ -20,7 +20,7 @@ const LIST_PATIENCE: Duration = Duration::from_secs(15);
 const MAX_PAGE: usize = 512 << 20;
 
 /// What a list is for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To go on from.
     Follow,
@@ -59,9 +59,14 @@ impl Follow {
         };
         let request = Request::new(self.scope.path()).watch(&params, "").map_err(Failure::of_request)?;
         // Before it is asked for: the server fixes what the list says before it sends the head of its answer, and what
-        // the watch tells in between is newer.
-        self.send(purpose.begin()).await?;
+        // the watch tells in between is newer. Where no watch goes on a try without an answer is no news.
+        if purpose == Purpose::Compare {
+            self.send(purpose.begin()).await?;
+        }
         let mut messages = self.api.watch(request, LIST_HEAD_PATIENCE, self.options.max_object).await?;
+        if purpose == Purpose::Follow {
+            self.send(purpose.begin()).await?;
+        }
         let encoding = messages.encoding;
         loop {
             let patience = || Instant::now() + LIST_PATIENCE;
