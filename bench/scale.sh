@@ -69,7 +69,7 @@ END
     for _ in $(seq "$runs"); do
       address=127.0.0.1:$(free_port)
       # As in its image (deploy/Dockerfile).
-      measure "$size" rollcall "$address" env MALLOC_ARENA_MAX=1 "$rollcall" serve --config "$work/rollcall.toml" \
+      measure "$size" rollcall "$address" env MALLOC_ARENA_MAX=2 "$rollcall" serve --config "$work/rollcall.toml" \
         --kubeconfig "$kubeconfig" --listen "$address"
       [ -z "$coredns_left_out" ] || continue
       if ! is_room_for_coredns "$size"; then
