@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . bench/lib.sh
 require_rollcall "${1:-target/release/rollcall}"
+# As the image and the systemd unit set it.
+export MALLOC_ARENA_MAX=2
 endpoints=${ENDPOINTS:-100000} runs=${RUNS:-3} snapshot_runs=${SNAPSHOT_RUNS:-11} relists=${RELISTS:-$runs}
 build_bench
 
