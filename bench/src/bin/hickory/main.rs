@@ -46,14 +46,27 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(addresses: Addresses, listen: SocketAddr) -> anyhow::Result<()> {
-    let socket = UdpSocket::bind(listen).await.context("cannot listen over UDP")?;
+    let (socket, listener) = bind(listen).await?;
     let address = socket.local_addr()?;
-    let listener = TcpListener::bind(address).await.context("cannot listen over TCP")?;
     let mut server = Server::new(addresses);
     server.register_socket(socket);
     server.register_listener(listener, std::time::Duration::from_secs(10), 128);
     println!("listening {address}");
     server.block_until_done().await.context("the server ended")
+}
+
+/// Both transports on one port. Where the kernel chooses it, it chooses by UDP, and TCP may have lent it to somebody.
+async fn bind(listen: SocketAddr) -> anyhow::Result<(UdpSocket, TcpListener)> {
+    let mut tries = if listen.port() == 0 { 16 } else { 1 };
+    loop {
+        let socket = UdpSocket::bind(listen).await.context("cannot listen over UDP")?;
+        tries -= 1;
+        match TcpListener::bind(socket.local_addr()?).await {
+            Ok(listener) => return Ok((socket, listener)),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && tries > 0 => {}
+            Err(error) => return Err(error).context("cannot listen over TCP"),
+        }
+    }
 }
 
 impl Addresses {
