@@ -31,6 +31,8 @@ use crate::source::{Problem, chain};
 
 /// Until the head of a watch's answer is there, which costs the server little to begin.
 const WATCH_HEAD_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a watch lasts that is to prove that the server lives: by its end, where there is nothing to say.
+const PROOF: Duration = Duration::from_secs(3);
 /// The server ends a watch by itself; this much later it is dead.
 const GRACE: Duration = Duration::from_secs(3);
 /// The first wait after an error.
@@ -175,7 +177,8 @@ impl Follow {
         relisting.put_off();
         let version = position.insert(version);
         let Some(messages) = messages else { return Ok(()) };
-        let ended = match self.events(messages, version, trouble, relisting).await {
+        let lasts = self.options.watch_timeout;
+        let ended = match self.events(messages, lasts, version, trouble, relisting).await {
             // The list's own bound is far away: from here on watches are shorter.
             Err(End::Failed(failure)) if failure.cause == Cause::Silent => Ok(()),
             ended => ended,
@@ -223,7 +226,12 @@ impl Follow {
         relisting: &mut Relisting,
     ) -> Result<(), End> {
         self.tend_relist(relisting, version).await?;
-        let timeout = u32::try_from(self.options.watch_timeout.as_secs()).unwrap_or(u32::MAX);
+        let lasts = if trouble.is_doubtful() {
+            self.options.watch_timeout.min(PROOF)
+        } else {
+            self.options.watch_timeout
+        };
+        let timeout = u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX);
         // A quarter of jitter: a thousand of us do not begin again in the same second.
         let timeout = timeout - fastrand::u32(0..=timeout / 4);
         let params = WatchParams { timeout: Some(timeout.max(1)), ..self.watch_params() };
@@ -236,7 +244,7 @@ impl Follow {
             relisting.hasten(self.options.watch_silence);
         }
         self.begin_relist(relisting, version);
-        let ended = self.events(messages, version, trouble, relisting).await;
+        let ended = self.events(messages, lasts, version, trouble, relisting).await;
         self.count(&ended);
         ended
     }
@@ -262,10 +270,11 @@ impl Follow {
         }
     }
 
-    /// The events of a watch until it ends.
+    /// The events of a watch, which `lasts` so long, until it ends.
     async fn events(
         &self,
         mut messages: Messages,
+        lasts: Duration,
         version: &mut Version,
         trouble: &mut Trouble,
         relisting: &mut Relisting,
@@ -273,7 +282,7 @@ impl Follow {
         let encoding = messages.encoding;
         let began = Instant::now();
         // Dead, if the server has not ended it before.
-        let deadline = began + self.options.watch_timeout + GRACE;
+        let deadline = began + lasts + GRACE;
         let mut said_something = false;
         let mut heard = began;
         loop {

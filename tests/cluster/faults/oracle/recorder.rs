@@ -26,8 +26,8 @@ type Histories = BTreeMap<String, History>;
 
 /// How long a watch lasts, in seconds. A bookmark comes before its end.
 const WATCH: u64 = 10;
-/// A watch that has not ended by then never will.
-const SILENCE: Duration = Duration::from_secs(WATCH + 20);
+/// A watch that has not ended so long after its time never will.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// A running record; ends with its value.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ struct Shared {
     begin: Instant,
     kubeconfig: std::path::PathBuf,
     path: String,
+    /// How long a watch lasts, in seconds.
+    lasts: u64,
     over: AtomicBool,
     /// The running watch.
     child: Mutex<Option<Child>>,
@@ -120,11 +122,17 @@ fn items(list: &Value) -> &[Value] {
 impl Recorder {
     /// Begins with all slices as they are; times are since `begin`.
     pub(in crate::faults) fn start(namespace: &Namespace<'_>, begin: Instant) -> Self {
+        Self::with_watches_of(WATCH, namespace, begin)
+    }
+
+    /// The same, with watches that last so many seconds.
+    pub(super) fn with_watches_of(lasts: u64, namespace: &Namespace<'_>, begin: Instant) -> Self {
         let path = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", namespace.name());
         let shared = Arc::new(Shared {
             begin,
             kubeconfig: namespace.plane().kubeconfig().to_owned(),
             path,
+            lasts,
             over: AtomicBool::new(false),
             child: Mutex::default(),
             record: Mutex::default(),
@@ -238,7 +246,8 @@ impl Shared {
             record.watches += 1;
             record.version.clone()
         };
-        let query = format!("watch=1&allowWatchBookmarks=true&resourceVersion={from}&timeoutSeconds={WATCH}");
+        let lasts = self.lasts;
+        let query = format!("watch=1&allowWatchBookmarks=true&resourceVersion={from}&timeoutSeconds={lasts}");
         let mut child = self.kubectl(&format!("{}?{query}", self.path)).spawn().expect("kubectl");
         let lines = BufReader::with_capacity(1 << 20, child.stdout.take().unwrap()).lines();
         *self.child.lock().unwrap() = Some(child);
@@ -260,7 +269,7 @@ impl Shared {
 
     /// Keeps what a watch says until its end; why the next one cannot go on from there, if it cannot.
     fn keep(&self, line_rx: &Receiver<(Duration, String)>) -> Option<String> {
-        let latest = Instant::now() + SILENCE;
+        let latest = Instant::now() + Duration::from_secs(self.lasts) + SILENCE;
         loop {
             match line_rx.recv_timeout(latest.saturating_duration_since(Instant::now())) {
                 Ok((at, line)) => match Told::read(at, &line) {

@@ -83,7 +83,8 @@ fn who_does_not_keep_up_misses_nothing() {
     let plane = bare("record-slow", &[]);
     let namespace = plane.namespace("record-slow");
     namespace.apply(&(service("web") + &slice(0, LONG)));
-    let recorder = Recorder::start(&namespace, Instant::now());
+    // Longer than the changes take on a busy machine: it is not to end by itself.
+    let recorder = Recorder::with_watches_of(300, &namespace, Instant::now());
     let before = ended_by_the_server(&plane);
     let pid = wait_until("the record's watch", CAUGHT_UP, || recorder.pid().ok_or("none"));
     signal(pid, "STOP");
