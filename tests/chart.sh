@@ -25,11 +25,10 @@ export HELM_CACHE_HOME=$work/helm HELM_CONFIG_HOME=$work/helm HELM_DATA_HOME=$wo
 chart=deploy/chart/rollcall
 find_programs
 
-passed=0 failed=0
+# shellcheck source=tests/checks.sh
+. tests/checks.sh
+# There are hundreds: what holds is counted alone.
 ok() { passed=$((passed + 1)); }
-fail() { printf 'FAIL %s\n' "$*" && failed=$((failed + 1)); }
-# is WHAT GOT WANTED
-is() { if [ "$2" = "$3" ]; then ok; else fail "$1: got '$2', wanted '$3'"; fi; }
 # works WHAT COMMAND…
 works() {
   local what=$1
@@ -348,5 +347,4 @@ is "kinds of every component" "$(jq -r .kind "$work/all.json" | grep -cE '^(Netw
 is "the snapshot's volume" "$(jq -r 'select(.kind == "Deployment") | .spec.template.spec.volumes[] | select(.emptyDir) | .name' "$work/all.json")" snapshot
 is "what the monitor finds" "$(monitored kustomize "$work/all.json")" '"rollcall-metrics-all"'
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+summary

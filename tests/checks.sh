@@ -5,7 +5,11 @@ passed=0 failed=0
 
 ok() { printf 'ok   %s\n' "$1" && passed=$((passed + 1)); }
 # fail WHAT [MORE]: the first lines of more.
-fail() { printf 'FAIL %s\n' "$1" "${@:2}" | head -30 && failed=$((failed + 1)); }
+fail() {
+  printf 'FAIL %s\n' "$1" && failed=$((failed + 1))
+  # Not a pipe: one that `head` closes early is a failure by `pipefail`, and nothing would be counted.
+  [ $# -lt 2 ] || head -30 <<<"$2"
+}
 
 # is WHAT GOT WANTED
 is() {
