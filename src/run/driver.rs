@@ -19,8 +19,6 @@ pub struct Driver {
     in_front: BTreeMap<ServiceKey, Vec<IpAddr>>,
     revision: u64,
     pods_known: bool,
-    /// There are answers from what was published.
-    is_synchronised: bool,
 }
 
 /// What a publish did.
@@ -47,7 +45,6 @@ impl Driver {
             in_front,
             revision: 0,
             pods_known: false,
-            is_synchronised: false,
         }
     }
 
@@ -125,7 +122,7 @@ impl Driver {
             };
             published.problems.extend(problems);
         };
-        published.changed = if self.is_synchronised {
+        published.changed = if self.publisher.is_synchronised() {
             self.publisher.publish(dirty.iter().map(|dirty| {
                 let (change, beside) = make(dirty);
                 tell(beside);
@@ -139,7 +136,6 @@ impl Driver {
 
     /// Says that the cluster is complete; see [`Publisher::synchronised`].
     pub fn synchronised(&mut self) {
-        self.is_synchronised = true;
         self.publisher.synchronised();
     }
 

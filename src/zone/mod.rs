@@ -14,6 +14,7 @@ mod parallel;
 mod ports;
 mod publisher;
 mod reverse;
+mod serial;
 mod settings;
 mod store;
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use foldhash::HashSet;
@@ -15,6 +14,7 @@ use super::entry::Entry;
 use super::parallel::in_order;
 use super::ports::Ports;
 use super::reverse::{Pointer, Prefix};
+use super::serial;
 use super::settings::{Freshness, Prepared, Settings};
 use super::store::{NamespaceState, PodKey, Reader, Shared, Size, Stored};
 use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
@@ -55,16 +55,6 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
 /// Pointers that are held back, to replace each block of addresses once, before all of them are published: what a load
 /// of a whole cluster holds in memory.
 const HELD: usize = 1 << 16;
-
-/// Publishes between two snapshots, at the most: hundreds a second for minutes.
-const UNKEPT_SERIALS: u32 = 1 << 16;
-
-/// The serial behind another: the time where that is later, by serial number arithmetic (RFC 1982, section 3.2). 0 is none.
-fn next_serial(last: u32, seconds: u32) -> u32 {
-    let next = last.wrapping_add(1);
-    let is_later = last == 0 || seconds.wrapping_sub(next) < 1 << 31;
-    if is_later { seconds } else { next }.max(1)
-}
 
 /// Writes the zone. There is one, and it is not `Clone`: publishes have an order.
 pub struct Publisher {
@@ -117,9 +107,15 @@ impl Publisher {
         changed
     }
 
+    /// Whether the zone is complete, and so answered from.
+    #[must_use]
+    pub fn is_synchronised(&self) -> bool {
+        self.shared.synchronised.load(Ordering::Acquire)
+    }
+
     /// Says that the zone is complete: from now on what is not in it does not exist.
     pub fn synchronised(&mut self) {
-        if self.shared.serial.load(Ordering::Acquire) == 0 {
+        if self.serial() == 0 {
             self.advance_serial();
         }
         self.shared.synchronised.store(true, Ordering::Release);
@@ -166,7 +162,7 @@ impl Publisher {
     /// clock says now. What is kept of a serial is some seconds old: those that may have been said since are left out.
     pub fn resume_serial(&mut self, last: u32) {
         if last > 0 {
-            self.shared.serial.store(last.wrapping_add(UNKEPT_SERIALS), Ordering::Release);
+            self.shared.serial.store(serial::behind_kept(last), Ordering::Release);
         }
     }
 
@@ -177,11 +173,7 @@ impl Publisher {
     }
 
     fn advance_serial(&self) {
-        // A clock before 1970 counts as 1970.
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        #[allow(clippy::cast_possible_truncation)] // serials wrap (RFC 1982)
-        let next = next_serial(self.serial(), seconds as u32);
-        self.shared.serial.store(next, Ordering::Release);
+        self.shared.serial.store(serial::next(self.serial()), Ordering::Release);
     }
 
     fn apply(&mut self, change: &Change) -> bool {
@@ -240,7 +232,7 @@ impl Publisher {
         // An address's names stand before the service says them and go after it has ceased to: an address that has a
         // name before and after a publish has one throughout. What nobody is answered yet is held back, for speed.
         let (gone, more) = differing(before, after);
-        if shared.synchronised.load(Ordering::Acquire) {
+        if self.is_synchronised() {
             self.add_pointers(more);
         } else {
             self.hold(more, true);
@@ -383,11 +375,14 @@ impl SharedPorts {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
     use super::*;
     use crate::records::{Addresses, Host, TtlOverrides};
     use crate::wire::Name;
     use crate::zone::lookup::{self, with_pointers};
     use crate::zone::reverse::of_address;
+    use crate::zone::serial::tests::is_greater;
     use crate::zone::{MasterFile, Order, Part, PodNames, PtrNames, Ttl};
 
     fn mk_zone() -> (Publisher, Reader) {
@@ -450,32 +445,6 @@ mod tests {
         assert_eq!(reader.serial(), first);
         publisher.publish([mk_change("a", &[("a-0", "10.0.0.2")])]);
         assert!(reader.serial() > first);
-    }
-
-    /// RFC 1982, section 3.2.
-    fn is_greater(serial: u32, other: u32) -> bool {
-        serial != other && serial.wrapping_sub(other) < 1 << 31
-    }
-
-    #[test]
-    fn a_serial_is_the_time_and_never_goes_back() {
-        let now = 1_800_000_000;
-        assert_eq!(next_serial(0, now), now);
-        assert_eq!(next_serial(0, u32::MAX), u32::MAX, "the first one, whatever its half of the numbers");
-        assert_eq!(next_serial(now, now), now + 1);
-        assert_eq!(next_serial(now, now + 60), now + 60);
-        // A clock that is set back by a second, a day, to 1970, or was decades ahead.
-        for seconds in [now - 1, now - 86_400, 0] {
-            assert_eq!(next_serial(now, seconds), now + 1);
-        }
-        assert_eq!(next_serial(3_000_000_000, now), 3_000_000_001);
-        // By that arithmetic it is later than a number of the other half.
-        assert_eq!(next_serial(4_200_000_000, now), now);
-        // The wrap, of the numbers and of the time, and a clock that leaps by more than a serial may.
-        for (last, seconds) in [(u32::MAX, 5), (u32::MAX - 1, 5), (u32::MAX, u32::MAX), (1, u32::MAX)] {
-            let next = next_serial(last, seconds);
-            assert!(next > 0 && is_greater(next, last), "{last} at {seconds}: {next}");
-        }
     }
 
     #[test]
