@@ -8,6 +8,8 @@
 //! Namespaces   text
 //! SetsOfNone   text namespace, text name
 //! Pods         text namespace, text name, u16 addresses, each u8 4 or 6 and as many octets as that family has
+//! Parallel     text namespace, text name, of StatefulSets that are there
+//! Revisions    text namespace, text name, text revision, of StatefulSets that are there
 //! ```
 
 use std::net::IpAddr;
@@ -27,11 +29,16 @@ pub enum Part {
     SetsOfNone,
     /// Pods.
     Pods,
+    /// Which of the StatefulSets make their replicas without waiting for one another. Behind the services.
+    Parallel,
+    /// Of which revision StatefulSets are. Behind the services.
+    Revisions,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Services, Self::Namespaces, Self::SetsOfNone, Self::Pods];
+    pub const ALL: [Self; 6] =
+        [Self::Services, Self::Namespaces, Self::SetsOfNone, Self::Pods, Self::Parallel, Self::Revisions];
 }
 
 /// Why octets are no part of a cluster.
@@ -72,6 +79,19 @@ impl Index {
                     put_text(out, name);
                 }
             }
+            Part::Parallel => {
+                for (namespace, set) in self.sets().filter(|(_, set)| set.is_parallel()) {
+                    put_text(out, namespace);
+                    put_text(out, set.name());
+                }
+            }
+            Part::Revisions => {
+                for (namespace, set) in self.sets().filter(|(_, set)| !set.revision().is_empty()) {
+                    put_text(out, namespace);
+                    put_text(out, set.name());
+                    put_text(out, set.revision());
+                }
+            }
             Part::Pods => {
                 for ((namespace, name), addresses) in &self.pods {
                     put_text(out, namespace.as_str());
@@ -94,6 +114,15 @@ impl Index {
                 }
             }
         }
+    }
+
+    /// The StatefulSets that have a governing Service, with their namespaces.
+    fn sets(&self) -> impl Iterator<Item = (&str, &Packed)> {
+        self.services.entries().flat_map(|(key, objects)| {
+            let namespace = key.split_once('/').map_or("", |(namespace, _)| namespace);
+            let sets = objects.iter().filter(|object| object.is_a(Kind::StatefulSet));
+            sets.map(move |set| (namespace, set))
+        })
     }
 }
 
@@ -131,11 +160,35 @@ impl Import {
                 }
                 Part::SetsOfNone => {
                     let (namespace, name) = (records.label()?, records.name()?);
-                    let set = StatefulSet { namespace, name, service: None, start: 0, replicas: 0 };
+                    let set = StatefulSet {
+                        namespace,
+                        name,
+                        service: None,
+                        start: 0,
+                        replicas: 0,
+                        parallel: false,
+                        revision: None,
+                    };
                     let before = self.0.sets_of_none.len();
                     self.0.apply(Object::StatefulSet(set));
                     if self.0.sets_of_none.len() == before {
                         return Err(PartError::Twice);
+                    }
+                }
+                Part::Parallel => {
+                    let (namespace, name) = (records.label()?, records.name()?);
+                    if !self.0.services.set_parallel(namespace.as_str(), &name) {
+                        return Err(PartError::Object);
+                    }
+                }
+                Part::Revisions => {
+                    let (namespace, name) = (records.label()?, records.name()?);
+                    // Text of the API: nothing that stands in front of one begins it.
+                    let revision =
+                        Some(records.name()?).filter(|text| text.bytes().all(|b| b.is_ascii_graphic()));
+                    let revision = revision.ok_or(PartError::Name)?;
+                    if !self.0.services.set_revision(namespace.as_str(), &name, &revision) {
+                        return Err(PartError::Object);
                     }
                 }
                 Part::Pods => {
@@ -259,7 +312,15 @@ mod tests {
         }
         for (name, service) in [("s", Some(label("a"))), ("t", None)] {
             let (namespace, name) = (label("default"), name.into());
-            index.apply(Object::StatefulSet(StatefulSet { namespace, name, service, start: 1, replicas: 2 }));
+            index.apply(Object::StatefulSet(StatefulSet {
+                namespace,
+                name,
+                service,
+                start: 1,
+                replicas: 2,
+                parallel: true,
+                revision: Some("rev".into()),
+            }));
         }
         index.apply(Object::Namespace(Namespace { name: label("default") }));
         for (name, addresses) in [("p", &["10.0.0.1", "fd00::1"][..]), ("q", &["10.0.0.1"])] {
@@ -273,6 +334,35 @@ mod tests {
         let mut out = Vec::new();
         index.export(part, &mut out);
         out
+    }
+
+    /// What stands before a part: the sets are there before it is said of them that they are parallel.
+    fn mk_import(index: &Index, part: Part) -> Import {
+        let mut import = Import::default();
+        if matches!(part, Part::Parallel | Part::Revisions) {
+            import.part(Part::Services, &exported(index, Part::Services)).unwrap();
+        }
+        import
+    }
+
+    /// What a release before them made of a set, it makes of one now.
+    #[test]
+    fn a_parallel_set_or_one_of_a_revision_is_a_set_to_those_who_know_nothing_of_it() {
+        let index = mk_index();
+        let plain = {
+            let (namespace, name) = (label("default"), "s".into());
+            let (service, revision) = (Some(label("a")), None);
+            let mut index = mk_index();
+            let set =
+                StatefulSet { namespace, name, service, start: 1, replicas: 2, parallel: false, revision };
+            index.apply(Object::StatefulSet(set));
+            index
+        };
+        let services = |index: &Index| exported(index, Part::Services).len();
+        assert_eq!(services(&index), services(&plain));
+        for part in [Part::Parallel, Part::Revisions] {
+            assert!(exported(&plain, part).is_empty() && !exported(&index, part).is_empty(), "{part:?}");
+        }
     }
 
     #[test]
@@ -313,11 +403,12 @@ mod tests {
         let index = mk_index();
         for part in Part::ALL {
             let octets = exported(&index, part);
-            let whole = (0..octets.len()).filter(|end| Import::default().part(part, &octets[..*end]).is_ok());
+            let whole =
+                (0..octets.len()).filter(|end| mk_import(&index, part).part(part, &octets[..*end]).is_ok());
             // Nothing at all, and behind each record but the last.
             let records = match part {
                 Part::Services | Part::Pods => 2,
-                Part::Namespaces | Part::SetsOfNone => 1,
+                Part::Namespaces | Part::SetsOfNone | Part::Parallel | Part::Revisions => 1,
             };
             assert_eq!(whole.count(), records, "{part:?}");
         }
@@ -328,7 +419,9 @@ mod tests {
         let index = mk_index();
         for part in Part::ALL {
             let octets = exported(&index, part).repeat(2);
-            assert_eq!(Import::default().part(part, &octets), Err(PartError::Twice), "{part:?}");
+            let is_of_sets = matches!(part, Part::Parallel | Part::Revisions);
+            let error = if is_of_sets { PartError::Object } else { PartError::Twice };
+            assert_eq!(mk_import(&index, part).part(part, &octets), Err(error), "{part:?}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::packed::Packed;
+use super::pods::SetPods;
 use super::services::Services;
 use crate::model::{
     EndpointSlice, Label, Namespace, Object, Pod, Service, ServiceKey, ServiceShape, StatefulSet,
@@ -74,6 +75,16 @@ pub struct ServiceObjects {
     pub sets: Vec<StatefulSet>,
 }
 
+impl ServiceObjects {
+    pub(super) fn of(key: &ServiceKey, objects: &[Packed]) -> Self {
+        Self {
+            service: objects.iter().find_map(|object| object.service(key)),
+            slices: objects.iter().filter_map(|object| object.slice(key)).collect(),
+            sets: objects.iter().filter_map(|object| object.set(key)).collect(),
+        }
+    }
+}
+
 /// Objects by service, and what changed since it was last asked.
 #[derive(Default)]
 pub struct Index {
@@ -83,6 +94,7 @@ pub struct Index {
     pub(super) namespaces: HashSet<Label>,
     pub(super) pods: HashMap<(Label, Box<str>), Box<[IpAddr]>>,
     pods_by_address: HashMap<(Label, IpAddr), u32>,
+    pub(super) set_pods: SetPods,
     dirty: BTreeSet<Dirty>,
 }
 
@@ -215,15 +227,37 @@ impl Index {
         self.dirty.append(&mut all);
     }
 
+    /// Makes something dirty that may be published and is not known here.
+    pub fn touch(&mut self, dirty: impl IntoIterator<Item = Dirty>) {
+        self.dirty.append(&mut dirty.into_iter().collect());
+    }
+
     /// Everything of a service; empty when nothing is known.
     #[must_use]
     pub fn service(&self, key: &ServiceKey) -> ServiceObjects {
-        let objects = self.services.get(key);
-        ServiceObjects {
-            service: objects.iter().find_map(|object| object.service(key)),
-            slices: objects.iter().filter_map(|object| object.slice(key)).collect(),
-            sets: objects.iter().filter_map(|object| object.set(key)).collect(),
-        }
+        ServiceObjects::of(key, self.services.get(key))
+    }
+
+    /// A StatefulSet by its name, if it names a Service.
+    #[must_use]
+    pub fn set(&self, namespace: &Label, name: &str) -> Option<StatefulSet> {
+        let key = self.services.service_of(Kind::StatefulSet, namespace.as_str(), name)?;
+        let set = self.services.get(&key).iter().find(|object| object.is(Kind::StatefulSet, name))?;
+        set.set(&key)
+    }
+
+    /// The keys of everything that is a service's, in no order.
+    pub fn services(&self) -> impl Iterator<Item = ServiceKey> + '_ {
+        self.services.keys()
+    }
+
+    /// The namespaces that have a Service of this name, sorted.
+    #[must_use]
+    pub fn namespaces_of(&self, name: &str) -> Vec<String> {
+        let all = self.services.names(Kind::Service).filter(|(_, other)| *other == name);
+        let mut namespaces: Vec<String> = all.map(|(namespace, _)| namespace.to_owned()).collect();
+        namespaces.sort_unstable();
+        namespaces
     }
 
     /// Whether there is a headless Service of this key.
@@ -348,8 +382,7 @@ mod tests {
     }
 
     fn mk_set(name: &str, service: Option<&str>, replicas: u32) -> Object {
-        let (namespace, service) = (label("default"), service.map(label));
-        Object::StatefulSet(StatefulSet { namespace, name: name.into(), service, start: 0, replicas })
+        crate::cluster::sheet::tests::mk_set("default", name, service, replicas)
     }
 
     fn mk_pod(name: &str, addresses: &[&str]) -> Object {

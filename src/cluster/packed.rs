@@ -84,11 +84,17 @@ enum Uid<'a> {
     Other(&'a str),
 }
 
+/// Behind it stands what releases before it knew nothing of: [`PARALLEL`] for a set whose replicas wait for nobody, and
+/// the revision, where there is one, up to the end. Neither is in a snapshot's sets, which says them in parts of their
+/// own: those who know nothing of them read the set all the same.
 #[derive(Serialize, Deserialize)]
 struct SetForm {
     start: u32,
     replicas: u32,
 }
+
+/// No revision begins with it: it is text.
+const PARALLEL: u8 = 1;
 
 /// A list each item of which was read and none kept.
 struct Passed<T>(PhantomData<T>);
@@ -132,8 +138,9 @@ impl Packed {
     }
 
     pub(super) fn of_set(set: &StatefulSet) -> Self {
-        let StatefulSet { start, replicas, .. } = *set;
-        Self::new(Kind::StatefulSet, &set.name, &SetForm { start, replicas })
+        let StatefulSet { start, replicas, parallel, .. } = *set;
+        let packed = Self::new(Kind::StatefulSet, &set.name, &SetForm { start, replicas });
+        packed.with(parallel, set.revision.as_deref().unwrap_or_default())
     }
 
     fn new(kind: Kind, name: &str, form: &impl Serialize) -> Self {
@@ -145,9 +152,39 @@ impl Packed {
         Self(postcard::to_extend(form, octets).unwrap_or_default().into())
     }
 
-    /// The octets, for [`Packed::from_octets`].
+    /// The octets, for [`Packed::from_octets`]; of a set they say neither whether it is parallel nor its revision.
     pub(super) fn octets(&self) -> &[u8] {
-        &self.0
+        let behind = self.set_form().map_or(0, |(_, behind)| behind.len());
+        &self.0[..self.0.len() - behind]
+    }
+
+    /// A set with what stands behind its form, of which there is nothing yet.
+    fn with(&self, parallel: bool, revision: &str) -> Self {
+        let flag: &[u8] = if parallel { &[PARALLEL] } else { &[] };
+        Self([&*self.0, flag, revision.as_bytes()].concat().into())
+    }
+
+    /// Whether it is a set whose replicas wait for nobody.
+    pub(super) fn is_parallel(&self) -> bool {
+        self.set_form().is_some_and(|(_, behind)| behind.first() == Some(&PARALLEL))
+    }
+
+    /// A set's revision; empty where there is none.
+    pub(super) fn revision(&self) -> &str {
+        let behind = self.set_form().map_or(&[][..], |(_, behind)| behind);
+        std::str::from_utf8(behind.strip_prefix(&[PARALLEL]).unwrap_or(behind)).unwrap_or_default()
+    }
+
+    /// The same set, its replicas waiting for nobody; None where it is none, or is said to be that already.
+    pub(super) fn parallel(&self) -> Option<Self> {
+        let is_one = self.is_a(Kind::StatefulSet) && !self.is_parallel();
+        is_one.then(|| Self(self.octets().into()).with(true, self.revision()))
+    }
+
+    /// The same set with a revision; None where it is none, or has one.
+    pub(super) fn with_revision(&self, revision: &str) -> Option<Self> {
+        let is_one = self.is_a(Kind::StatefulSet) && self.revision().is_empty();
+        is_one.then(|| Self(self.octets().into()).with(self.is_parallel(), revision))
     }
 
     /// From octets of a file; None where they are no object, and of nothing else.
@@ -189,10 +226,17 @@ impl Packed {
         self.0.get(2..2 + length).unwrap_or_default()
     }
 
+    fn set_form(&self) -> Option<(SetForm, &[u8])> {
+        postcard::take_from_bytes(self.form_octets(Kind::StatefulSet)?).ok()
+    }
+
+    fn form_octets(&self, kind: Kind) -> Option<&[u8]> {
+        self.0.get(2 + self.name_octets().len()..).filter(|_| self.is_a(kind))
+    }
+
     /// The form; None when it is not of this kind.
     fn form<'a, T: Deserialize<'a>>(&'a self, kind: Kind) -> Option<T> {
-        let octets = self.0.get(2 + self.name_octets().len()..).filter(|_| self.is_a(kind))?;
-        postcard::from_bytes(octets).ok()
+        postcard::from_bytes(self.form_octets(kind)?).ok()
     }
 
     pub(super) fn service(&self, key: &ServiceKey) -> Option<Service> {
@@ -215,9 +259,11 @@ impl Packed {
     }
 
     pub(super) fn set(&self, service: &ServiceKey) -> Option<StatefulSet> {
-        let SetForm { start, replicas } = self.form(Kind::StatefulSet)?;
+        let (SetForm { start, replicas }, _) = self.set_form()?;
         let (namespace, service) = (service.namespace.clone(), Some(service.name.clone()));
-        Some(StatefulSet { namespace, name: self.name().into(), service, start, replicas })
+        let (name, parallel) = (self.name().into(), self.is_parallel());
+        let revision = Some(self.revision()).filter(|revision| !revision.is_empty()).map(Into::into);
+        Some(StatefulSet { namespace, name, service, start, replicas, parallel, revision })
     }
 }
 
@@ -393,14 +439,34 @@ mod tests {
 
     #[test]
     fn sets_come_back_as_they_were() {
-        let set = StatefulSet {
-            namespace: label("default"),
-            name: "web".into(),
-            service: Some(label("nginx")),
-            start: 7,
-            replicas: u32::MAX,
-        };
-        assert_eq!(Packed::of_set(&set).set(&key()), Some(set));
+        for (parallel, revision) in
+            [(false, None), (true, None), (false, Some("web-6596ffb49b")), (true, Some("web-6596ffb49b"))]
+        {
+            let set = StatefulSet {
+                namespace: label("default"),
+                name: "web".into(),
+                service: Some(label("nginx")),
+                start: 7,
+                replicas: u32::MAX,
+                parallel,
+                revision: revision.map(Into::into),
+            };
+            let packed = Packed::of_set(&set);
+            assert_eq!(packed.set(&key()), Some(set.clone()));
+            // What a snapshot's sets say, and what its other parts add, in either order.
+            let bare = Packed::from_octets(packed.octets()).unwrap();
+            let ordered = StatefulSet { parallel: false, revision: None, ..set };
+            assert_eq!(bare, Packed::of_set(&ordered));
+            let flagged = |packed: Packed| if parallel { packed.parallel().unwrap() } else { packed };
+            let revised = |packed: Packed| match revision {
+                Some(revision) => packed.with_revision(revision).unwrap(),
+                None => packed,
+            };
+            assert_eq!(revised(flagged(bare.clone())), packed);
+            assert_eq!(flagged(revised(bare)), packed);
+            assert_eq!(packed.parallel().is_some(), !parallel, "said twice");
+            assert_eq!(packed.with_revision("x").is_some(), revision.is_none(), "said twice");
+        }
     }
 
     #[test]

@@ -20,6 +20,23 @@ pub(super) struct Services {
     homes: HashTable<Home>,
     /// Objects of each kind: asked for after every publish, which does not walk a hundred thousand of them for it.
     counts: HashMap<Kind, usize>,
+    /// What services were before they changed, while somebody wants to know.
+    before: Option<Before>,
+}
+
+/// The objects that services had, each as it was when it was first changed.
+struct Before {
+    /// A burst of more services than this is not told one by one, nor copied.
+    most: usize,
+    by_service: HashMap<Box<str>, Box<[Packed]>>,
+}
+
+impl Before {
+    fn keep(&mut self, key: &str, objects: &[Packed]) {
+        if self.by_service.len() < self.most && !self.by_service.contains_key(key) {
+            self.by_service.insert(key.into(), objects.into());
+        }
+    }
 }
 
 struct Entry {
@@ -61,6 +78,16 @@ impl Services {
         self.entries.is_empty() && self.homes.is_empty()
     }
 
+    /// From now on keeps what at most so many services were before they changed.
+    pub(super) fn keep_before(&mut self, most: usize) {
+        self.before.get_or_insert_with(|| Before { most, by_service: HashMap::new() }).most = most;
+    }
+
+    /// What was kept since the last call, by `namespace/name`.
+    pub(super) fn take_before(&mut self) -> HashMap<Box<str>, Box<[Packed]>> {
+        self.before.as_mut().map(|before| std::mem::take(&mut before.by_service)).unwrap_or_default()
+    }
+
     /// `namespace/name` and objects of each service.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &[Packed])> {
         self.entries.iter().map(|entry| (&*entry.key, &*entry.objects))
@@ -91,11 +118,40 @@ impl Services {
         true
     }
 
+    /// Says of a set that its replicas wait for nobody; false where there is none, or it was said already.
+    pub(super) fn set_parallel(&mut self, namespace: &str, name: &str) -> bool {
+        self.change_set(namespace, name, Packed::parallel)
+    }
+
+    /// Says what revision a StatefulSet is of; false where there is no such set, or one was said already.
+    pub(super) fn set_revision(&mut self, namespace: &str, name: &str, revision: &str) -> bool {
+        self.change_set(namespace, name, |set| set.with_revision(revision))
+    }
+
+    fn change_set(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&Packed) -> Option<Packed>,
+    ) -> bool {
+        let kind = Kind::StatefulSet;
+        let Some(service) = self.home(kind, namespace, name) else { return false };
+        let entry = self.entries.find_mut(service, |entry: &Entry| entry.has(kind, namespace, name));
+        let set = entry.and_then(|entry| entry.objects.iter_mut().find(|object| object.is(kind, name)));
+        set.is_some_and(|set| change(set).map(|changed| *set = changed).is_some())
+    }
+
     /// The objects of a service.
     pub(super) fn get(&self, key: &ServiceKey) -> &[Packed] {
         let text = text(key);
         let hash = self.hasher.hash_one(text.as_str());
         self.entries.find(hash, |entry| *entry.key == *text).map_or(&[], |entry| &entry.objects)
+    }
+
+    /// The service that an object is of.
+    pub(super) fn service_of(&self, kind: Kind, namespace: &str, name: &str) -> Option<ServiceKey> {
+        let home = self.home(kind, namespace, name)?;
+        self.entries.find(home, |entry| entry.has(kind, namespace, name))?.service_key()
     }
 
     /// Adds an object to a service, or replaces the one of its name, wherever that is. Gives the services that changed.
@@ -121,12 +177,18 @@ impl Services {
         match slot {
             Slot::Vacant(slot) => {
                 *self.counts.entry(packed.kind()).or_default() += 1;
+                if let Some(before) = &mut self.before {
+                    before.keep(&text, &[]);
+                }
                 slot.insert(Entry { key: text.into(), objects: [packed].into() });
             }
             Slot::Occupied(mut slot) => {
                 let objects = &mut slot.get_mut().objects;
                 if objects.contains(&packed) {
                     return changed;
+                }
+                if let Some(before) = &mut self.before {
+                    before.keep(&text, objects);
                 }
                 let before = objects.len();
                 let others = std::mem::take(objects).into_iter();
@@ -155,6 +217,9 @@ impl Services {
             self.entries.find_entry(service, |entry: &Entry| entry.has(kind, namespace, name)).ok()?;
         let entry = slot.get_mut();
         let key = entry.service_key();
+        if let Some(before) = &mut self.before {
+            before.keep(&entry.key, &entry.objects);
+        }
         let before = entry.objects.len();
         let left = std::mem::take(&mut entry.objects).into_iter().filter(|object| !object.is(kind, name));
         entry.objects = left.collect();

@@ -46,12 +46,7 @@ impl Label {
         if bytes.len() > 63 {
             return Err(LabelError::TooLong);
         }
-        let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
-        let edge_is_hyphen = bytes.first() == Some(&b'-') || bytes.last() == Some(&b'-');
-        if edge_is_hyphen || !bytes.iter().all(inner) {
-            return Err(LabelError::BadCharacter);
-        }
-        Ok(())
+        if is_label(bytes) { Ok(()) } else { Err(LabelError::BadCharacter) }
     }
 
     /// The label's text.
@@ -59,6 +54,20 @@ impl Label {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Lower case letters, digits and inner hyphens, however many.
+fn is_label(bytes: &[u8]) -> bool {
+    let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
+    let edge_is_hyphen = bytes.first() == Some(&b'-') || bytes.last() == Some(&b'-');
+    !bytes.is_empty() && !edge_is_hyphen && bytes.iter().all(inner)
+}
+
+/// Whether a pod, a claim, a set or a node may have the name: an RFC 1123 subdomain of at most 253 octets. What points at
+/// an object may hold any text in its place: a path or a command is made of none but these.
+#[must_use]
+pub fn is_object_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(|label| is_label(label.as_bytes()))
 }
 
 impl AsRef<str> for Label {
@@ -93,6 +102,32 @@ mod tests {
     fn accepts_what_kubernetes_accepts() {
         for good in ["a", "web-0", "0", "10-244-0-2", &"x".repeat(63)] {
             assert_eq!(Label::new(good).map(|l| l.to_string()), Ok(good.to_string()));
+        }
+    }
+
+    #[test]
+    fn objects_have_names_of_labels() {
+        for good in ["web-0", "0", "node-1.example.org", &"x".repeat(253)] {
+            assert!(is_object_name(good), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a..b",
+            "a.",
+            "-A",
+            "--all",
+            "a/proxy",
+            "a?watch=1",
+            "a;b",
+            "a b",
+            "Web-0",
+            "\u{1b}",
+            "ä",
+            &"x".repeat(254),
+        ] {
+            assert!(!is_object_name(bad), "{bad}");
         }
     }
 

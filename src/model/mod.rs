@@ -6,11 +6,15 @@
 
 mod label;
 mod objects;
+mod ordinal;
+mod pods;
 mod selector;
 
-pub use label::{Label, LabelError};
+pub use label::{Label, LabelError, is_object_name};
 pub use objects::{
     Endpoint, EndpointSlice, Namespace, Object, Pod, PodReference, Port, Protocol, Service, ServiceKey,
     ServiceShape, StatefulSet, TtlOverrides,
 };
+pub use ordinal::ordinal;
+pub use pods::{Claim, Moment, Phase, PodState, Terminating, Text, Waiting};
 pub use selector::{Selector, SelectorError};

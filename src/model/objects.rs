@@ -66,6 +66,28 @@ pub enum ServiceShape {
     External(Box<str>),
 }
 
+impl ServiceShape {
+    /// A word for it, as pages and answers have it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::ClusterIp(_) => "cluster-ip",
+            Self::Headless => "headless",
+            Self::External(_) => "external-name",
+        }
+    }
+
+    /// The addresses of its own, and the name that it is an alias of.
+    #[must_use]
+    pub fn stands_for(&self) -> (&[IpAddr], Option<&str>) {
+        match self {
+            Self::ClusterIp(addresses) => (addresses, None),
+            Self::Headless => (&[], None),
+            Self::External(target) => (&[], Some(target)),
+        }
+    }
+}
+
 /// The annotations `rollcall/ttl`, `rollcall/negative-ttl` and `rollcall/expected-ttl`: seconds, 0 to 3600.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TtlOverrides {
@@ -127,7 +149,7 @@ pub struct EndpointSlice {
     pub endpoints: Vec<Endpoint>,
 }
 
-/// A StatefulSet, as far as it says which names should exist.
+/// A StatefulSet, as far as it says which names should exist and of which revision they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatefulSet {
     /// The namespace's name.
@@ -140,6 +162,11 @@ pub struct StatefulSet {
     pub start: u32,
     /// `spec.replicas`; 1 where it is not given.
     pub replicas: u32,
+    /// `spec.podManagementPolicy` is Parallel: no replica waits for the one before it.
+    pub parallel: bool,
+    /// `status.updateRevision`: the revision that its pods are made of, or are on the way to. None until the controller
+    /// has said it.
+    pub revision: Option<Box<str>>,
 }
 
 /// A Pod, for `pods = "verified"`.

@@ -37,14 +37,9 @@ pub fn service_records(input: Input<'_>, settings: &Settings) -> (Option<Service
         return (None, vec![Problem::ServiceNameTooLong(key.clone())]);
     };
     let mut records = ServiceRecords {
-        key: key.clone(),
-        shape: Shape::Absent,
         ttl: input.service.map(|service| service.ttl).unwrap_or_default(),
-        addresses: Addresses::default(),
-        hosts: Vec::new(),
-        srv: Vec::new(),
-        ports: Vec::new(),
         expected: expected(input.sets),
+        ..ServiceRecords::none(key.clone())
     };
     let mut problems = Vec::new();
     match input.service.map(|service| (service, &service.shape)) {
@@ -70,6 +65,7 @@ pub fn service_records(input: Input<'_>, settings: &Settings) -> (Option<Service
             endpoints.finish(&mut records, &mut problems);
         }
     }
+    count_ready(&mut records);
     let nothing = records.shape == Shape::Absent && records.expected.is_empty();
     ((!nothing).then_some(records), problems)
 }
@@ -77,15 +73,33 @@ pub fn service_records(input: Input<'_>, settings: &Settings) -> (Option<Service
 fn expected(sets: &[&StatefulSet]) -> Vec<Expected> {
     let mut expected: Vec<Expected> = sets
         .iter()
-        .filter(|set| set.replicas > 0)
         .map(|set| Expected {
             set: set.name.clone(),
             first: set.start,
             end: u64::from(set.start) + u64::from(set.replicas),
+            ready: 0,
+            revision: set.revision.clone(),
         })
         .collect();
     expected.sort();
     expected
+}
+
+/// Counts the replicas that have a name: what a client finds, which may be fewer than the controller's `readyReplicas`
+/// and is never about another moment than the records.
+fn count_ready(records: &mut ServiceRecords) {
+    for expected in &mut records.expected {
+        let range = u64::from(expected.first)..expected.end;
+        let ordinal = |host: &Host| {
+            let ordinal = host.label.strip_prefix(&*expected.set)?.strip_prefix('-')?;
+            // `web-01` is no replica.
+            let number: u64 = ordinal.parse().ok()?;
+            (number.to_string() == ordinal).then_some(number)
+        };
+        let ready =
+            records.hosts.iter().filter_map(ordinal).filter(|ordinal| range.contains(ordinal)).count();
+        expected.ready = u32::try_from(ready).unwrap_or(u32::MAX);
+    }
 }
 
 impl Addresses {

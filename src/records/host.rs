@@ -1,9 +1,10 @@
 //! What an endpoint is called, and in which order names stand.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
-use crate::model::{Endpoint, Label};
+use crate::model::{self, Endpoint, Label};
 
 /// How an endpoint got its name; the order of the variants is the order of the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +16,12 @@ pub(super) enum Origin {
 }
 
 /// The label of one address of an endpoint (names.md, "`<host>` is").
+#[must_use]
+pub fn endpoint_label(endpoint: &Endpoint, address: IpAddr, pod_names: bool) -> Cow<'_, str> {
+    label(endpoint, address, pod_names).0
+}
+
+/// The same, and where it comes from.
 pub(super) fn label(endpoint: &Endpoint, address: IpAddr, pod_names: bool) -> (Cow<'_, str>, Origin) {
     if let Some(hostname) = &endpoint.hostname {
         return (hostname.as_str().into(), Origin::Named);
@@ -31,11 +38,40 @@ pub(super) fn label(endpoint: &Endpoint, address: IpAddr, pod_names: bool) -> (C
 /// A label may not end in a hyphen (RFC 1123, section 2.1): `fd00::` becomes `fd00--0`.
 #[must_use]
 pub fn dashed(address: IpAddr) -> String {
-    let mut label = address.to_string().replace(['.', ':'], "-");
-    if label.ends_with('-') {
-        label.push('0');
+    Dashed(address).to_string()
+}
+
+/// [`dashed`] without an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dashed(pub IpAddr);
+
+impl fmt::Display for Dashed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut hyphens = Hyphens { to: f, last: '0' };
+        write!(hyphens, "{}", self.0)?;
+        if hyphens.last == '-' { f.write_char('0') } else { Ok(()) }
     }
-    label
+}
+
+/// Writes hyphens for dots and colons.
+struct Hyphens<'f, 'o> {
+    to: &'f mut fmt::Formatter<'o>,
+    last: char,
+}
+
+impl fmt::Write for Hyphens<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| {
+            self.last = if matches!(c, '.' | ':') { '-' } else { c };
+            self.to.write_char(self.last)
+        })
+    }
+}
+
+/// The ordinal of a name of a set: `7` of `web-7`.
+#[must_use]
+pub fn ordinal_of(label: &[u8], set: &[u8]) -> Option<u64> {
+    model::ordinal(label.strip_prefix(set)?.strip_prefix(b"-")?)
 }
 
 /// Sorts `web-2` before `web-10`, ordinals before other names, names before addresses.

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 pub use build::{Input, service_records};
-pub use host::dashed;
+pub use host::{Dashed, dashed, endpoint_label, ordinal_of};
 
 // What records are made of is part of what they say: `zone` takes these from here, for it knows no cluster.
 pub use crate::model::{Label, Port, Protocol, ServiceKey, TtlOverrides};
@@ -81,7 +81,7 @@ pub struct PortRecords {
     pub srv: Vec<Srv>,
 }
 
-/// Replicas that a StatefulSet says should exist: `name-first` up to `name-(end-1)`.
+/// A StatefulSet's replicas that should exist, `name-first` up to `name-(end-1)`, and what is known of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub struct Expected {
@@ -89,6 +89,10 @@ pub struct Expected {
     pub first: u32,
     /// Exclusive: `u32::MAX` replicas from ordinal 1 end past 32 bits.
     pub end: u64,
+    /// How many of them have a name below the service.
+    pub ready: u32,
+    /// What they are made of, or are on the way to.
+    pub revision: Option<Box<str>>,
 }
 
 /// All records of one service.
@@ -108,8 +112,25 @@ pub struct ServiceRecords {
     pub srv: Vec<Srv>,
     /// At `_port._protocol` below it.
     pub ports: Vec<PortRecords>,
-    /// Which absent names should be there.
+    /// Which names should be there, set by set.
     pub expected: Vec<Expected>,
+}
+
+impl ServiceRecords {
+    /// Of a service that has none.
+    #[must_use]
+    pub fn none(key: ServiceKey) -> Self {
+        Self {
+            key,
+            shape: Shape::Absent,
+            ttl: TtlOverrides::default(),
+            addresses: Addresses::default(),
+            hosts: Vec::new(),
+            srv: Vec::new(),
+            ports: Vec::new(),
+            expected: Vec::new(),
+        }
+    }
 }
 
 /// Something of a service that cannot be published; the rest of it is.

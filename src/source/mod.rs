@@ -3,8 +3,10 @@
 //!
 //! Imports `model` and `cluster` only.
 
+mod few;
 pub mod kubernetes;
 pub mod manifests;
+pub mod pods;
 mod problem;
 pub mod raw;
 pub mod snapshot;

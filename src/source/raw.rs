@@ -415,6 +415,17 @@ pub struct RawSet {
     pub metadata: Metadata,
     #[serde(default, deserialize_with = "or_default")]
     pub spec: RawSetSpec,
+    #[serde(default, deserialize_with = "or_default")]
+    pub status: RawSetStatus,
+}
+
+/// Its `status`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct RawSetStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    pub update_revision: String,
 }
 
 /// Its `spec`.
@@ -425,6 +436,8 @@ pub struct RawSetSpec {
     #[serde(default, deserialize_with = "or_default")]
     pub service_name: String,
     pub replicas: Option<u32>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub pod_management_policy: String,
     #[serde(default, deserialize_with = "or_default")]
     pub ordinals: RawOrdinals,
     #[serde(default, deserialize_with = "or_default")]
@@ -463,8 +476,16 @@ impl RawSet {
             service: service.map_err(|error| wrong("spec.serviceName", error))?,
             start: self.spec.ordinals.start,
             replicas: self.spec.replicas.unwrap_or(1),
+            parallel: self.spec.pod_management_policy == "Parallel",
+            // The name of a ControllerRevision; anything else is nobody's.
+            revision: Some(&*self.status.update_revision).filter(|text| is_subdomain(text)).map(Into::into),
         })
     }
+}
+
+fn is_subdomain(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    !text.is_empty() && text.bytes().all(allowed)
 }
 
 /// A v1 Pod.

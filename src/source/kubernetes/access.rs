@@ -146,6 +146,14 @@ impl Clients {
         Self { access, patience: CLIENT_TIMEOUT, attempts: Arc::default() }
     }
 
+    /// One that has a client, for tests of those who ask over it.
+    #[cfg(test)]
+    pub(super) fn made(client: Client) -> Self {
+        let long = Instant::now() + Duration::from_secs(86_400);
+        let attempts = Attempts { running: None, last: Some((long, Ok(client))) };
+        Self { access: Access::InCluster, patience: CLIENT_TIMEOUT, attempts: Arc::new(Mutex::new(attempts)) }
+    }
+
     /// A client that was made since this was asked for: those who ask together share one.
     ///
     /// # Errors

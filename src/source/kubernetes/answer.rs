@@ -14,6 +14,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFT
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use tracing::info;
 
@@ -22,6 +23,7 @@ use super::failure::Failure;
 use super::frames::Frames;
 use super::lines::{self, Lines, Next};
 use crate::cluster::Kind;
+use crate::source::few;
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const LIST: &str = "application/vnd.kubernetes.protobuf, application/json";
@@ -77,6 +79,11 @@ pub(super) struct RawPage<'a> {
 }
 
 impl RawPage<'_> {
+    /// As it came.
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
     /// Reads it.
     ///
     /// # Errors
@@ -87,11 +94,28 @@ impl RawPage<'_> {
             Failure::of_page(&error)
         })
     }
+
+    /// Reads the items that are to be kept of it as JSON, which was asked for ([`Api::json`]); see [`few::of_list`].
+    ///
+    /// # Errors
+    /// When it is not that.
+    pub(super) fn json<T: DeserializeOwned>(
+        &self,
+        most: usize,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, Failure> {
+        few::of_list(&self.octets, most, keep).map_err(|error| Failure::of_page(&error.to_string()))
+    }
 }
 
 impl Api {
     pub(super) fn new(client: Client) -> Self {
         Self { client, json_only: AtomicBool::new(false) }
+    }
+
+    /// One that asks for JSON alone, of which all is kept.
+    pub(super) fn json(client: Client) -> Self {
+        Self { client, json_only: AtomicBool::new(true) }
     }
 
     /// Begins a watch, of messages of at most `max` octets. The head of its answer is waited for.

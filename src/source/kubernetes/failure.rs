@@ -48,6 +48,8 @@ pub(super) struct Failure {
     pub(super) cause: Cause,
     /// What the server asks for (429, 503).
     pub(super) retry_after: Option<Duration>,
+    /// This request cannot be answered, or its answer not be used. The server is there, and others may well be answered.
+    pub(super) is_of_request: bool,
     message: String,
 }
 
@@ -65,6 +67,9 @@ impl fmt::Display for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            return Self { is_of_request: true, ..Self::ended(chain(&error)) };
+        }
         Self::ended(format!("the connection broke: {}", chain(&error)))
     }
 }
@@ -74,7 +79,8 @@ impl Failure {
         let message: String = message.into();
         // What is in front of the API server may answer with a page of HTML: for one line of a log it is too long.
         let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
-        Self { cause, retry_after: None, message: clean.take(MAX_MESSAGE).collect() }
+        let message = clean.take(MAX_MESSAGE).collect();
+        Self { cause, retry_after: None, is_of_request: false, message }
     }
 
     pub(super) fn ended(message: impl Into<String>) -> Self {
@@ -90,11 +96,11 @@ impl Failure {
     }
 
     pub(super) fn of_request(error: kube::core::request::Error) -> Self {
-        Self::ended(chain(&error))
+        Self { is_of_request: true, ..Self::ended(chain(&error)) }
     }
 
     pub(super) fn of_page(error: &str) -> Self {
-        Self::ended(format!("the list cannot be read: {error}"))
+        Self { is_of_request: true, ..Self::ended(format!("the list cannot be read: {error}")) }
     }
 
     /// No answer at all.
@@ -126,6 +132,8 @@ impl Failure {
         if matches!(code, 400 | 422) {
             failure.cause = Cause::NotStreamed;
         }
+        // Who we are, how long we took, and how often we ask are about more than this one.
+        failure.is_of_request = (400..500).contains(&code) && !matches!(code, 401 | 403 | 408 | 429);
         failure
     }
 
@@ -161,5 +169,15 @@ mod tests {
         assert_eq!(Failure::of_status(422, "m", "Invalid").of_plain().cause, Cause::Other);
         assert_eq!(Failure::of_status(400, "m", "BadRequest").of_watch().cause, Cause::Gone);
         assert_eq!(cause(500, "InternalError"), Cause::Other);
+    }
+
+    #[test]
+    fn what_is_about_one_request_alone() {
+        let of_code = |code| Failure::of_status(code, "m", "").of_plain().is_of_request;
+        assert_eq!([400, 404, 410, 422].map(of_code), [true; 4]);
+        assert_eq!([401, 403, 408, 429, 500, 503, 504].map(of_code), [false; 7]);
+        let of_kind = |kind: io::ErrorKind| Failure::from(io::Error::from(kind)).is_of_request;
+        assert!(of_kind(io::ErrorKind::FileTooLarge) && Failure::of_page("no JSON").is_of_request);
+        assert!(!of_kind(io::ErrorKind::TimedOut) && !Failure::ended("no answer within 5 s").is_of_request);
     }
 }

@@ -81,7 +81,8 @@ pub(super) async fn all(
             return Ok(text);
         }
         if text.len() + octets.len() > max {
-            return Err(io::Error::other(format!("the answer is longer than {max} octets")));
+            let message = format!("the answer is longer than {max} octets");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
         text.extend_from_slice(octets);
         let used = octets.len();

@@ -13,11 +13,11 @@ use super::follow::{Closed, End, Follow};
 use super::lines::Next;
 
 /// Until the head of a list's answer is there. A busy API server queues requests, but not for so long.
-const LIST_HEAD_PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const LIST_HEAD_PATIENCE: Duration = Duration::from_secs(20);
 /// Between two octets of a list.
-const LIST_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const LIST_PATIENCE: Duration = Duration::from_secs(15);
 /// The most octets of a page.
-const MAX_PAGE: usize = 512 << 20;
+pub(super) const MAX_PAGE: usize = 512 << 20;
 
 /// What a list is for.
 #[derive(Clone, Copy, PartialEq, Eq)]

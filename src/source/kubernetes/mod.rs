@@ -5,7 +5,9 @@
 //! follow: one task a scope (a kind, of the cluster or of a namespace): list, watch, wait out errors
 //! relisting: now and then a list beside the watch, to compare     watches: when each said something, how it ended
 //! answer: asks for protobuf, else JSON; frames, lines: octets ──▶ messages
+//! inspect: lists once, whole, for `check`
 //! proto, decode: messages ──▶ events ──▶ slim objects      (each bad one a Problem, the good ones go on)
+//! asking: the pods of sets that are not whole, listed now and then: nobody watches them for that
 //! ```
 //!
 //! Watched are Services, EndpointSlices, StatefulSets and, without a filter, Namespaces; Pods only for
@@ -14,14 +16,17 @@
 
 mod access;
 mod answer;
+mod asking;
 mod connect;
 mod decode;
 mod failure;
 mod follow;
 mod frames;
+mod inspect;
 mod lines;
 mod lists;
 mod proto;
+mod read;
 mod relisting;
 mod scope;
 mod trouble;
@@ -33,7 +38,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use access::{Access, AccessError, Clients};
+pub use asking::{Asking, LookCounters, LookCounts, Rate, SetName, Told};
+pub use inspect::{Inspection, Refusal, Resource};
 pub use kube::Client;
+pub use read::{Readable, Reading, Unreadable};
 pub use scope::Scope;
 pub use watches::{Restart, WatchCounts, Watches};
 

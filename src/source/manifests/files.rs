@@ -11,7 +11,9 @@ use ipnet::IpNet;
 use super::item::Item;
 use super::play::Player;
 use super::read::{Parsed, Progress, parse};
-use crate::model::{Object, Selector};
+use super::states::states;
+use super::witness::Witness;
+use crate::model::{Label, Object, PodState, Selector};
 use crate::source::Problem;
 
 /// Where the manifests are.
@@ -65,6 +67,8 @@ pub enum SourceError {
 pub struct Loaded {
     /// Every object.
     pub objects: Vec<Object>,
+    /// What pods of the input that are not ready say about that.
+    pub pods: Vec<(Label, PodState)>,
     /// In the order of the files and documents; the last ones are about no one file.
     pub problems: Vec<Problem>,
 }
@@ -76,6 +80,7 @@ pub struct Manifests {
     options: Options,
     files: BTreeMap<PathBuf, File>,
     player: Player,
+    witness: Option<Box<dyn Witness>>,
 }
 
 #[derive(Debug)]
@@ -99,7 +104,12 @@ impl Manifests {
     #[must_use]
     pub fn new(input: Input, options: Options) -> Self {
         let player = Player::new(&options);
-        Self { input, options, files: BTreeMap::new(), player }
+        Self { input, options, files: BTreeMap::new(), player, witness: None }
+    }
+
+    /// Shows what is read from now on to somebody who looks at more of it than its names.
+    pub fn set_witness(&mut self, witness: Box<dyn Witness>) {
+        self.witness = Some(witness);
     }
 
     /// Changes the filters and limits of the next load. The prefixes are those of the start: addresses were given
@@ -174,7 +184,7 @@ impl Manifests {
         if known.as_ref().is_some_and(|file| file.hash == hash) {
             return;
         }
-        let parsed = parse(&text, &path, progress);
+        let parsed = parse(&text, &path, progress, self.witness.as_deref_mut());
         let Some(file) = known else {
             self.files.insert(path, File::new(hash, parsed));
             return;
@@ -236,7 +246,7 @@ impl Manifests {
         }
         let (objects, played) = self.player.play(&items, &self.options);
         problems.extend(played);
-        Loaded { objects, problems }
+        Loaded { objects, pods: states(&items, &self.options), problems }
     }
 }
 
@@ -249,6 +259,8 @@ impl Item {
             Self::Slice(s) => ("EndpointSlice", s.service.namespace.as_str(), &s.name),
             Self::Set(s) => ("StatefulSet", s.set.namespace.as_str(), &s.set.name),
             Self::Pod(p) => ("Pod", p.namespace.as_str(), &p.name),
+            Self::Claim(namespace, claim) => ("PersistentVolumeClaim", namespace.as_str(), &claim.name),
+            Self::Event(namespace, name, _) => ("Event", namespace.as_str(), name),
             Self::Unplayed { kind, namespace, name } => (kind, namespace.as_str(), name),
         }
     }

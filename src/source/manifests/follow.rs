@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::files::is_manifest;
 
@@ -27,6 +27,16 @@ pub struct Follower {
     /// None where the system cannot tell: then the looks do it alone.
     watcher: Option<RecommendedWatcher>,
     seen: Fingerprint,
+    /// Something changed, and more may.
+    quiet: Option<Quiet>,
+    /// When the files are looked at though nothing was told.
+    look_at: Instant,
+}
+
+/// The time behind a change in which others belong to it.
+struct Quiet {
+    until: Instant,
+    latest: Instant,
 }
 
 /// What changes when a file or the manifests of a folder do: inode, time of change, size. Links are followed.
@@ -37,23 +47,43 @@ type Fingerprint = Vec<(PathBuf, u64, Option<(i64, i64, u64)>)>;
 pub fn follow(path: &Path) -> (Follower, Option<notify::Error>) {
     // One slot: what matters is that something changed, not how often.
     let (changed_tx, changed_rx) = mpsc::channel(1);
-    let mut follower =
-        Follower { path: path.to_owned(), changed_tx, changed_rx, watcher: None, seen: fingerprint(path) };
+    let mut follower = Follower {
+        path: path.to_owned(),
+        changed_tx,
+        changed_rx,
+        watcher: None,
+        seen: fingerprint(path),
+        quiet: None,
+        look_at: Instant::now() + LOOK,
+    };
     let error = follower.watch().err();
     (follower, error)
 }
 
 impl Follower {
-    /// Waits for the next change and for the quiet behind it. What is no manifest may change as it likes.
+    /// Waits for the next change and for the quiet behind it. What is no manifest may change as it likes. Dropped before
+    /// it is done it loses nothing: who waits for other things too, and more often, is told all the same.
     pub async fn changed(&mut self) {
         loop {
-            let told = tokio::select! {
-                Some(()) = self.changed_rx.recv() => true,
-                () = sleep(LOOK) => false,
+            let told = match &mut self.quiet {
+                None => tokio::select! {
+                    Some(()) = self.changed_rx.recv() => {
+                        self.quiet = Some(Quiet::begins());
+                        continue;
+                    }
+                    () = sleep_until(self.look_at) => false,
+                },
+                Some(quiet) => {
+                    if let Ok(Some(())) = timeout_at(quiet.until, self.changed_rx.recv()).await
+                        && quiet.goes_on()
+                    {
+                        continue;
+                    }
+                    self.quiet = None;
+                    true
+                }
             };
-            if told {
-                self.quiet().await;
-            }
+            self.look_at = Instant::now() + LOOK;
             let now = fingerprint(&self.path);
             if now == self.seen {
                 continue;
@@ -80,15 +110,19 @@ impl Follower {
         self.watcher = Some(watcher);
         Ok(())
     }
+}
 
-    async fn quiet(&mut self) {
-        let latest = Instant::now() + PATIENCE;
-        while Instant::now() < latest {
-            let quiet = (Instant::now() + QUIET).min(latest);
-            if !matches!(timeout_at(quiet, self.changed_rx.recv()).await, Ok(Some(()))) {
-                return;
-            }
-        }
+impl Quiet {
+    fn begins() -> Self {
+        let now = Instant::now();
+        Self { until: now + QUIET, latest: now + PATIENCE }
+    }
+
+    /// Something came: the quiet begins anew, where there is time for another one.
+    fn goes_on(&mut self) -> bool {
+        let now = Instant::now();
+        self.until = (now + QUIET).min(self.latest);
+        now < self.latest
     }
 }
 
@@ -120,6 +154,8 @@ fn fingerprint(path: &Path) -> Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
 
     async fn told(follower: &mut Follower) -> bool {
@@ -171,5 +207,23 @@ mod tests {
         std::os::unix::fs::symlink(at("two"), at("next")).unwrap();
         std::fs::rename(at("next"), at("current")).unwrap();
         assert!(told(&mut follower).await);
+    }
+
+    #[tokio::test]
+    async fn who_has_other_things_to_do_meanwhile_is_told() {
+        let outer = tempfile::tempdir().unwrap();
+        let at = |name: &str| outer.path().join(name);
+        std::fs::create_dir(at("one")).unwrap();
+        std::os::unix::fs::symlink(at("one"), at("current")).unwrap();
+        let (mut follower, _) = follow(&at("current"));
+        // Told of by the system, and found by a look alone: each takes longer than one waits at a time.
+        for watched in [true, false] {
+            if !watched {
+                follower.watcher = None;
+            }
+            std::fs::write(at("one").join(format!("{watched}.yaml")), "x").unwrap();
+            let waits = async { while tokio::time::timeout(QUIET / 5, follower.changed()).await.is_err() {} };
+            assert!(tokio::time::timeout(Duration::from_secs(30), waits).await.is_ok(), "{watched}");
+        }
     }
 }

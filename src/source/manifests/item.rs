@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::SystemTime;
 
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::model::{EndpointSlice, Label, Namespace, Port, Service, StatefulSet};
+use crate::model::{Claim, EndpointSlice, Label, Namespace, PodState, Port, Service, StatefulSet};
 use crate::source::Problem;
+use crate::source::pods::{self, RawClaim, RawEvent};
 use crate::source::raw::{
     FieldError, IntOrString, RawContainer, RawContainerPort, RawNamespace, RawPod, RawService, RawSet,
     RawSlice,
@@ -23,6 +26,10 @@ pub(super) enum Item {
     Slice(EndpointSlice),
     Set(SetItem),
     Pod(PodItem),
+    /// Of one that has no volume.
+    Claim(Label, Claim),
+    /// Of one that says why a pod waits.
+    Event(Label, Box<str>, Box<RawEvent>),
     /// A kind whose pods the controllers would make, but whose names are not stable.
     Unplayed {
         kind: String,
@@ -74,6 +81,8 @@ pub(super) struct PodItem {
     /// Succeeded or Failed: no endpoint any more.
     pub(super) finished: bool,
     pub(super) container_ports: Vec<RawContainerPort>,
+    /// Of one that is not ready, or goes: what it says about that.
+    pub(super) state: Option<Box<PodState>>,
 }
 
 /// What became of one object.
@@ -132,7 +141,26 @@ pub(super) fn item(value: Value) -> Read {
                 container_ports: ports(raw.spec.template.spec.containers),
             })
         }
-        ("", "Pod") => Item::Pod(pod(typed(value, &named)?).map_err(bad)?),
+        ("", "Pod") => {
+            let state = pods::RawPod::deserialize(&value).ok().and_then(|raw| raw.state(SystemTime::now()));
+            let state = state.filter(|state| !state.ready || state.terminating.is_some()).map(Box::new);
+            Item::Pod(pod(typed(value, &named)?, state).map_err(bad)?)
+        }
+        // What stands behind a sentence, and nothing else: one that cannot be read is no error.
+        ("", "PersistentVolumeClaim") => {
+            let claim = RawClaim::deserialize(&value).ok().and_then(|raw| raw.state());
+            match (claim.filter(|claim| claim.bound == Some(false)), label_of(&namespace)) {
+                (Some(claim), Some(namespace)) => Item::Claim(namespace, claim),
+                _ => return Ok((None, beside)),
+            }
+        }
+        ("", "Event") => {
+            let event = RawEvent::deserialize(&value).ok().filter(RawEvent::is_trouble);
+            match (event, label_of(&namespace)) {
+                (Some(event), Some(namespace)) => Item::Event(namespace, name.into(), Box::new(event)),
+                _ => return Ok((None, beside)),
+            }
+        }
         ("", "Endpoints") if !from_server => {
             let message = "is not read: give the addresses as an EndpointSlice (discovery.k8s.io/v1)";
             return Ok((None, vec![Problem::note(message).of(&named)]));
@@ -190,7 +218,11 @@ fn service_item(raw: RawService, service: Service, from_server: bool) -> Result<
     })
 }
 
-fn pod(raw: RawPod) -> Result<PodItem, FieldError> {
+fn label_of(namespace: &str) -> Option<Label> {
+    Label::new(if namespace.is_empty() { "default" } else { namespace }).ok()
+}
+
+fn pod(raw: RawPod, state: Option<Box<PodState>>) -> Result<PodItem, FieldError> {
     let hostname = Some(raw.spec.hostname.as_str()).filter(|hostname| !hostname.is_empty());
     let hostname = hostname.map(Label::new).transpose();
     Ok(PodItem {
@@ -206,6 +238,7 @@ fn pod(raw: RawPod) -> Result<PodItem, FieldError> {
         terminating: raw.metadata.deletion_timestamp.is_some(),
         finished: matches!(raw.status.phase.as_str(), "Succeeded" | "Failed"),
         container_ports: ports(raw.spec.containers),
+        state,
     })
 }
 

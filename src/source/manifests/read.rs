@@ -11,6 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::item::{Item, Read, item};
+use super::witness::{Place, Witness};
 use crate::source::{Problem, Severity};
 
 /// How far the reading is, for whoever waits.
@@ -45,16 +46,47 @@ impl Parsed {
     }
 }
 
-/// Parses a file's text.
-pub(super) fn parse(text: &str, file: &Path, progress: &Progress) -> Parsed {
+/// A file that is read, and who looks on.
+struct Reading<'r> {
+    file: &'r Path,
+    progress: &'r Progress,
+    witness: Option<&'r mut (dyn Witness + 'static)>,
+}
+
+impl Reading<'_> {
+    /// Of the document of this number.
+    fn content(&mut self, number: usize) -> Content<'_> {
+        Content {
+            fields: Map::new(),
+            items: None,
+            other: None,
+            number,
+            file: self.file,
+            progress: self.progress,
+            witness: self.witness.as_deref_mut(),
+        }
+    }
+}
+
+/// Parses a file's text, before a witness where there is one.
+pub(super) fn parse(
+    text: &str,
+    file: &Path,
+    progress: &Progress,
+    mut witness: Option<&mut (dyn Witness + 'static)>,
+) -> Parsed {
     let mut parsed = Parsed::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(witness) = witness.as_deref_mut() {
+        witness.text(file, text);
+    }
     progress.octets.fetch_add(text.len(), Ordering::Relaxed);
+    let mut reading = Reading { file, progress, witness };
     if text.trim_start().starts_with(['{', '[']) {
-        json(text, &mut parsed, progress);
+        json(text, &mut parsed, &mut reading);
     } else {
         for document in documents(text) {
-            yaml(&document, &mut parsed, progress);
+            yaml(&document, &mut parsed, &mut reading);
         }
     }
     for problem in &mut parsed.problems {
@@ -63,14 +95,15 @@ pub(super) fn parse(text: &str, file: &Path, progress: &Progress) -> Parsed {
     parsed
 }
 
-struct Document<'t> {
-    text: &'t str,
+/// A document of a file.
+pub(super) struct Document<'t> {
+    pub(super) text: &'t str,
     /// The line in the file before its first.
-    line: u64,
+    pub(super) line: u64,
 }
 
 /// Splits at the lines that are `---` (YAML 1.2, section 9.1.2), so that one bad document spoils only itself.
-fn documents(text: &str) -> Vec<Document<'_>> {
+pub(super) fn documents(text: &str) -> Vec<Document<'_>> {
     let mut documents = Vec::new();
     let (mut start, mut start_line) = (0, 0);
     let (mut at, mut line) = (0, 0);
@@ -98,9 +131,9 @@ fn is_blank(text: &str) -> bool {
     })
 }
 
-fn yaml(document: &Document<'_>, parsed: &mut Parsed, progress: &Progress) {
+fn yaml(document: &Document<'_>, parsed: &mut Parsed, reading: &mut Reading<'_>) {
     parsed.documents += 1;
-    let mut content = Content::new(progress);
+    let mut content = reading.content(parsed.documents);
     let result = serde_saphyr::with_deserializer_from_str_with_options(
         document.text,
         yaml_options(document.text.len()),
@@ -136,7 +169,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// What a document may make the parser do, by its length: a dump may be long, but never larger than its text.
-fn yaml_options(octets: usize) -> serde_saphyr::Options {
+pub(super) fn yaml_options(octets: usize) -> serde_saphyr::Options {
     let mut options = serde_saphyr::Options::default();
     options.with_snippet = false;
     if let Some(budget) = &mut options.budget {
@@ -148,11 +181,11 @@ fn yaml_options(octets: usize) -> serde_saphyr::Options {
     options
 }
 
-fn json(text: &str, parsed: &mut Parsed, progress: &Progress) {
+fn json(text: &str, parsed: &mut Parsed, reading: &mut Reading<'_>) {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     loop {
         parsed.documents += 1;
-        let mut content = Content::new(progress);
+        let mut content = reading.content(parsed.documents);
         match DocumentSeed(&mut content).deserialize(&mut deserializer) {
             Ok(()) => content.finish(parsed),
             Err(error) => {
@@ -183,12 +216,19 @@ struct Content<'p> {
     /// None while no `items` were met.
     items: Option<Vec<Pending>>,
     other: Option<Value>,
+    number: usize,
+    file: &'p Path,
     progress: &'p Progress,
+    witness: Option<&'p mut (dyn Witness + 'static)>,
 }
 
 impl<'p> Content<'p> {
-    fn new(progress: &'p Progress) -> Self {
-        Self { fields: Map::new(), items: None, other: None, progress }
+    /// Makes an object slim, shown to the witness before.
+    fn read(&mut self, value: Value, place: Option<usize>) -> Read {
+        if let Some(witness) = &mut self.witness {
+            witness.object(&value, Place { file: self.file, document: self.number, item: place });
+        }
+        item(value)
     }
 
     /// The kind and version that the items of a typed list (`ServiceList`) go without.
@@ -209,7 +249,9 @@ impl<'p> Content<'p> {
         self.complete(&mut value);
         self.progress.objects.fetch_add(1, Ordering::Relaxed);
         let untyped = value.get("kind").is_none() && !self.fields.contains_key("kind");
-        let pending = if untyped { Pending::Untyped(value) } else { Pending::Read(item(value)) };
+        let place = self.items.as_ref().map_or(0, Vec::len) + 1;
+        let pending =
+            if untyped { Pending::Untyped(value) } else { Pending::Read(self.read(value, Some(place))) };
         self.items.get_or_insert_default().push(pending);
     }
 
@@ -225,7 +267,8 @@ impl<'p> Content<'p> {
             self.keep_items(parsed);
         } else {
             self.progress.objects.fetch_add(1, Ordering::Relaxed);
-            keep(item(Value::Object(std::mem::take(&mut self.fields))), parsed, None);
+            let value = Value::Object(std::mem::take(&mut self.fields));
+            keep(self.read(value, None), parsed, None);
         }
     }
 
@@ -235,7 +278,7 @@ impl<'p> Content<'p> {
                 Pending::Read(read) => read,
                 Pending::Untyped(mut value) => {
                     self.complete(&mut value);
-                    item(value)
+                    self.read(value, Some(place))
                 }
             };
             keep(read, parsed, Some(place));
@@ -328,7 +371,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Parsed {
-        parse(text, Path::new("f.yaml"), &Progress::default())
+        parse(text, Path::new("f.yaml"), &Progress::default(), None)
     }
 
     fn said(text: &str) -> Vec<String> {

@@ -14,6 +14,7 @@
 //! rollcall reads what an older one wrote, and the other way round, as long as the format is the same.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +22,8 @@ use crate::cluster::{Import, Index, Kind, Part, PartError};
 
 /// The format that is written, and read.
 pub(super) const VERSION: u16 = 1;
-/// Its additions so far: 1 is the serial.
-const ADDITION: u16 = 1;
+/// Its additions so far: 1 is the serial, 2 the zone and which sets are parallel, 3 of which revision sets are.
+const ADDITION: u16 = 3;
 const MAGIC: [u8; 8] = *b"rollcall";
 /// Magic, format, addition, length.
 const FRONT: usize = 8 + 2 + 2 + 8;
@@ -30,6 +31,8 @@ const CHECKSUM: usize = 4;
 /// The head's section; the parts have those behind it.
 const HEAD: u8 = 1;
 const SERIAL: u8 = 6;
+/// The cluster's zone as it was served: `zone` knows what its octets mean, and when they are of no use.
+const ZONE: u8 = 7;
 
 fn number_of(part: Part) -> u8 {
     match part {
@@ -37,6 +40,8 @@ fn number_of(part: Part) -> u8 {
         Part::Namespaces => 3,
         Part::SetsOfNone => 4,
         Part::Pods => 5,
+        Part::Parallel => 8,
+        Part::Revisions => 9,
     }
 }
 
@@ -165,7 +170,7 @@ impl From<Damage> for Refused {
     }
 }
 
-/// A snapshot as it is written, but for its checksum.
+/// A snapshot as it is written, but for its length and checksum.
 pub struct Image(Vec<u8>);
 
 impl Image {
@@ -185,15 +190,22 @@ impl Image {
         for part in Part::ALL {
             section(&mut octets, number_of(part), |octets| index.export(part, octets));
         }
-        let length = (octets.len() - FRONT) as u64;
-        octets[FRONT - 8..FRONT].copy_from_slice(&length.to_le_bytes());
         Self(octets)
+    }
+
+    /// With the cluster's zone, which `zone` appends.
+    #[must_use]
+    pub fn with_zone(mut self, zone: impl FnOnce(&mut Vec<u8>)) -> Self {
+        section(&mut self.0, ZONE, zone);
+        self
     }
 
     /// All octets of the file.
     #[must_use]
     pub fn sealed(self) -> Vec<u8> {
         let mut octets = self.0;
+        let length = (octets.len() - FRONT) as u64;
+        octets[FRONT - 8..FRONT].copy_from_slice(&length.to_le_bytes());
         octets.extend(crc32fast::hash(&octets).to_le_bytes());
         octets
     }
@@ -209,8 +221,17 @@ fn section(octets: &mut Vec<u8>, number: u8, fill: impl FnOnce(&mut Vec<u8>)) {
     octets[at..at + 4].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Reads all octets of a file. Nothing is made of any of them before their checksum was found right.
-pub(super) fn parse(octets: &[u8]) -> Result<Kept, Refused> {
+/// Where what stands in a file.
+pub(super) struct Sections {
+    pub(super) identity: Identity,
+    pub(super) state: State,
+    pub(super) zone: Range<usize>,
+    parts: Vec<(Part, Range<usize>)>,
+    counts: [u64; 5],
+}
+
+/// Looks through all octets of a file. Nothing is made of any of them before their checksum was found right.
+pub(super) fn sections(octets: &[u8]) -> Result<Sections, Refused> {
     if !octets.starts_with(&MAGIC) {
         return Err(Damage::NoSnapshot.into());
     }
@@ -228,23 +249,24 @@ pub(super) fn parse(octets: &[u8]) -> Result<Kept, Refused> {
     }
     let [_, _, _, _, _, _, _, _, low, high, ..] = *front;
     match u16::from_le_bytes([low, high]) {
-        VERSION => Ok(version_1(&summed[FRONT..])?),
+        VERSION => Ok(version_1(summed)?),
         // When there is a format 2, format 1 is read here as it was written, and made into what it means now.
         other => Err(Refused::Version(other)),
     }
 }
 
 /// The sections of format 1, whatever its addition.
-fn version_1(mut octets: &[u8]) -> Result<Kept, Damage> {
+fn version_1(octets: &[u8]) -> Result<Sections, Damage> {
     let mut head: Option<Head> = None;
-    let mut import = Import::default();
-    let mut serial = 0;
+    let (mut parts, mut zone, mut serial) = (Vec::new(), 0..0, 0);
     let mut seen = [false; 256];
-    while let Some((number, rest)) = octets.split_first() {
-        let (length, rest) = rest.split_first_chunk().ok_or(Damage::Sections)?;
+    let mut at = FRONT;
+    while let Some((number, rest)) = octets[at..].split_first() {
+        let length = rest.first_chunk().ok_or(Damage::Sections)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| Damage::Sections)?;
-        let (section, rest) = rest.split_at_checked(length).ok_or(Damage::Sections)?;
-        octets = rest;
+        let start = at + 5;
+        let section = octets.get(start..start + length).ok_or(Damage::Sections)?;
+        at = start + length;
         if std::mem::replace(&mut seen[usize::from(*number)], true) {
             return Err(Damage::Sections);
         }
@@ -252,17 +274,28 @@ fn version_1(mut octets: &[u8]) -> Result<Kept, Damage> {
             head = Some(postcard::from_bytes(section).map_err(|_| Damage::Head)?);
         } else if *number == SERIAL {
             serial = u32::from_le_bytes(section.try_into().map_err(|_| Damage::Sections)?);
+        } else if *number == ZONE {
+            zone = start..at;
         } else if let Some(part) = Part::ALL.into_iter().find(|part| number_of(*part) == *number) {
-            import.part(part, section).map_err(|error| Damage::Part(part, error))?;
+            parts.push((part, start..at));
         }
     }
     let Head { identity, state, counts } = head.ok_or(Damage::Head)?;
-    let state = State { serial, ..state };
-    let index = import.finish();
-    if Kind::ALL.map(|kind| index.count(kind) as u64) != counts {
-        return Err(Damage::Counts);
+    Ok(Sections { identity, state: State { serial, ..state }, zone, parts, counts })
+}
+
+impl Sections {
+    /// The cluster, all of it dirty, from the octets that these are the sections of.
+    pub(super) fn index(&self, octets: &[u8]) -> Result<Index, Damage> {
+        let mut import = Import::default();
+        for (part, place) in &self.parts {
+            let section = octets.get(place.clone()).ok_or(Damage::Sections)?;
+            import.part(*part, section).map_err(|error| Damage::Part(*part, error))?;
+        }
+        let index = import.finish();
+        let is_whole = Kind::ALL.map(|kind| index.count(kind) as u64) == self.counts;
+        is_whole.then_some(index).ok_or(Damage::Counts)
     }
-    Ok(Kept { identity, state, index })
 }
 
 #[cfg(test)]
@@ -305,6 +338,8 @@ pub(super) mod tests {
             service,
             start: 0,
             replicas: 2,
+            parallel: false,
+            revision: None,
         };
         let addresses = vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
         let mut index = Index::new();
@@ -334,9 +369,13 @@ pub(super) mod tests {
     fn resealed(mut octets: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         octets.truncate(octets.len() - CHECKSUM);
         change(&mut octets);
-        let length = (octets.len() - FRONT) as u64;
-        octets[FRONT - 8..FRONT].copy_from_slice(&length.to_le_bytes());
         Image(octets).sealed()
+    }
+
+    fn parse(octets: &[u8]) -> Result<Kept, Refused> {
+        let sections = sections(octets)?;
+        let index = sections.index(octets)?;
+        Ok(Kept { identity: sections.identity, state: sections.state, index })
     }
 
     fn refused(octets: &[u8]) -> Refused {

@@ -3,7 +3,8 @@
 //! ```text
 //! image:  index ──▶ octets          a copy, made where the index is; quick, for what is packed stays packed
 //! write:  octets ──▶ file           checksum, temporary file, fsync, rename, fsync: on a thread that may wait
-//! read:   file ──▶ a new index      all of it checked before anything is made of it
+//! open:   file ──▶ sections         checksum, and whose it is, before anything is made of it
+//! index:  sections ──▶ a new index  all of it checked before it is given
 //! ```
 //!
 //! What is refused is refused whole, with a reason that names the file; docs/outages.md has the format and its rules.
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 
 pub use counters::{SnapshotCounters, SnapshotCounts};
 pub use format::{Damage, Identity, Image, Kept, State};
-pub use read::read;
+pub use read::{Opened, open, read};
 pub use write::write;
 
 /// Why there is no snapshot, or none could be written.

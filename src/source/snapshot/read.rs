@@ -3,20 +3,50 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::SnapshotError;
-use super::format::{Damage, Identity, Kept, Refused, parse};
+use super::format::{Damage, Identity, Kept, Refused, Sections, State, sections};
+use crate::cluster::Index;
 
-/// The most octets of a snapshot: those of some twenty million endpoints.
+/// The most octets of a snapshot: those of some ten million endpoints.
 pub(super) const MAX: u64 = 1 << 30;
 
-/// Reads the snapshot of what is followed; None where there is no file.
+/// A snapshot that is whole and of what is followed.
+pub struct Opened {
+    path: PathBuf,
+    octets: Vec<u8>,
+    sections: Sections,
+}
+
+impl Opened {
+    /// What stands beside the cluster.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.sections.state
+    }
+
+    /// The zone as it was served; empty where it was not kept.
+    #[must_use]
+    pub fn zone(&self) -> &[u8] {
+        self.octets.get(self.sections.zone.clone()).unwrap_or_default()
+    }
+
+    /// The cluster, all of it dirty: all of it checked before it is given.
+    ///
+    /// # Errors
+    /// When it is not what was written, though the checksum says so.
+    pub fn index(&self) -> Result<Index, SnapshotError> {
+        let damaged = |source| SnapshotError::Damaged { path: self.path.clone(), source };
+        self.sections.index(&self.octets).map_err(damaged)
+    }
+}
+
+/// Opens the snapshot of what is followed; None where there is no file.
 ///
 /// # Errors
-/// When it cannot be read, is damaged, of another format, or of anything else than what is followed. Nothing of it has
-/// been used then.
-pub fn read(path: &Path, ours: &Identity) -> Result<Option<Kept>, SnapshotError> {
+/// When it cannot be read, is damaged, of another format, or of anything else than what is followed.
+pub fn open(path: &Path, ours: &Identity) -> Result<Option<Opened>, SnapshotError> {
     let damaged = |source| SnapshotError::Damaged { path: path.into(), source };
     let octets = match octets(path) {
         Ok(octets) => octets,
@@ -26,14 +56,25 @@ pub fn read(path: &Path, ours: &Identity) -> Result<Option<Kept>, SnapshotError>
     if octets.len() as u64 > MAX {
         return Err(damaged(Damage::TooLong(octets.len() as u64)));
     }
-    let kept = parse(&octets).map_err(|refused| match refused {
+    let sections = sections(&octets).map_err(|refused| match refused {
         Refused::Damaged(source) => damaged(source),
         Refused::Version(found) => SnapshotError::Version { path: path.into(), found },
     })?;
-    match kept.identity.differs(ours) {
-        None => Ok(Some(kept)),
+    match sections.identity.differs(ours) {
+        None => Ok(Some(Opened { path: path.into(), octets, sections })),
         Some((what, theirs, ours)) => Err(SnapshotError::Foreign { path: path.into(), what, theirs, ours }),
     }
+}
+
+/// Opens a snapshot and reads all of it; None where there is no file.
+///
+/// # Errors
+/// Those of both. Nothing of it has been used then.
+pub fn read(path: &Path, ours: &Identity) -> Result<Option<Kept>, SnapshotError> {
+    let Some(opened) = open(path, ours)? else { return Ok(None) };
+    let index = opened.index()?;
+    let Sections { identity, state, .. } = opened.sections;
+    Ok(Some(Kept { identity, state, index }))
 }
 
 fn octets(path: &Path) -> io::Result<Vec<u8>> {

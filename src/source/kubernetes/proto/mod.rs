@@ -19,8 +19,8 @@ use crate::cluster::{Kind, ObjectName};
 use crate::source::Problem;
 use crate::source::raw::{
     FieldError, Metadata, RawConditions, RawEndpoint, RawNamespace, RawOrdinals, RawPod, RawPodIp,
-    RawPodStatus, RawReference, RawService, RawServicePort, RawServiceSpec, RawSet, RawSetSpec, RawSlice,
-    RawSlicePort,
+    RawPodStatus, RawReference, RawService, RawServicePort, RawServiceSpec, RawSet, RawSetSpec, RawSetStatus,
+    RawSlice, RawSlicePort,
 };
 
 /// In front of every object that is not within another one.
@@ -452,6 +452,14 @@ struct StatefulSet {
     metadata: Option<ObjectMeta>,
     #[prost(message, optional, tag = "2")]
     spec: Option<StatefulSetSpec>,
+    #[prost(message, optional, tag = "3")]
+    status: Option<StatefulSetStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StatefulSetStatus {
+    #[prost(string, tag = "7")]
+    update_revision: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -460,6 +468,8 @@ struct StatefulSetSpec {
     replicas: Option<i32>,
     #[prost(string, tag = "5")]
     service_name: String,
+    #[prost(string, tag = "6")]
+    pod_management_policy: String,
     #[prost(message, optional, tag = "11")]
     ordinals: Option<StatefulSetOrdinals>,
 }
@@ -478,9 +488,11 @@ impl TryFrom<StatefulSet> for RawSet {
         let replicas = spec.replicas.map(|count| unsigned(count, || "spec.replicas".into())).transpose()?;
         let start = unsigned(spec.ordinals.unwrap_or_default().start, || "spec.ordinals.start".into())?;
         let ordinals = RawOrdinals { start };
-        let spec =
-            RawSetSpec { service_name: spec.service_name, replicas, ordinals, ..RawSetSpec::default() };
-        Ok(Self { metadata: set.metadata.unwrap_or_default().into(), spec })
+        let StatefulSetSpec { service_name, pod_management_policy, .. } = spec;
+        let template = RawSetSpec::default().template;
+        let spec = RawSetSpec { service_name, replicas, pod_management_policy, ordinals, template };
+        let status = RawSetStatus { update_revision: set.status.unwrap_or_default().update_revision };
+        Ok(Self { metadata: set.metadata.unwrap_or_default().into(), spec, status })
     }
 }
 

@@ -192,7 +192,7 @@ fn a_number_that_the_api_does_not_have_is_named() {
     let text = said(Kind::Service, Service { metadata: metadata.clone(), spec }.encode_to_vec());
     assert!(text.starts_with("Service b/a: spec.ports[1].port: `-1` is less than 0"), "{text}");
     let spec = Some(StatefulSetSpec { replicas: Some(-2), ..StatefulSetSpec::default() });
-    let text = said(Kind::StatefulSet, StatefulSet { metadata, spec }.encode_to_vec());
+    let text = said(Kind::StatefulSet, StatefulSet { metadata, spec, status: None }.encode_to_vec());
     assert!(text.starts_with("StatefulSet b/a: spec.replicas: `-2`"), "{text}");
 }
 
