@@ -3,25 +3,28 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::entry::Entry;
-use super::lookup::{Begun, Found, Key, Node, Place, ZoneKind, begin, find, names, with_pointers};
+use super::lookup::{Absent, Begun, Found, Key, Node, Place, ZoneKind, begin, find, names, with_pointers};
 use super::order::{NO_HOST, Sequence, SetScratch};
 use super::ports::SrvSet;
 use super::reverse::ttl;
-use super::settings::Prepared;
+use super::settings::{Prepared, PreparedServer};
 use super::store::View;
-use crate::wire::{Full, Name, ParsedName, Query, RecordSet, Response, SrvTarget, class, ede, rcode, rtype};
+use super::why::{why_empty, why_missing, why_surprising};
+use crate::reasons::Reason;
+use crate::wire::{Full, Name, ParsedName, Query, RecordSet, Response, SrvTarget, class, rcode, rtype};
 
 /// Where the question's name stands in a reply.
 const QUESTION: usize = 12;
-const TOO_OLD: &str = "what is known of the cluster is older than stale.max_age";
+/// The specification's, as a TXT record's data.
+pub(super) const VERSION: &[u8] = b"\x051.1.0";
 /// An alias of an alias … : more links than this are not followed (names.md).
 const MAX_LINKS: usize = 8;
 
 /// How the writing of an answer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The answer is written: its code, and an Extended DNS Error (RFC 8914).
-    Done(u16, Option<(u16, &'static str)>),
+pub enum Outcome<'a> {
+    /// The answer is written: its code, and why it is empty or surprising, if it is.
+    Done(u16, Option<Reason<'a>>),
     /// An alias points out of the zones and the client wants it followed: the caller asks the upstream for
     /// this name and adds what it says. The aliases are written.
     Chase(Name),
@@ -70,44 +73,63 @@ impl Lookup<'_> {
 }
 
 /// Answers a query of opcode QUERY and one question, from what was found for it in the same view.
-pub fn answer(
-    view: &View<'_>,
-    query: &Query,
-    Lookup(begun): Lookup<'_>,
+pub fn answer<'a>(
+    view: &'a View<'_>,
+    query: &'a Query,
+    Lookup(begun): Lookup<'a>,
     response: &mut Response<'_>,
-    scratch: &mut Scratch,
-) -> Outcome {
-    let refused = Outcome::Done(rcode::REFUSED, None);
+    scratch: &'a mut Scratch,
+) -> Outcome<'a> {
+    let refused = |why| Outcome::Done(rcode::REFUSED, Some(why));
+    let failed = |why| Outcome::Done(rcode::SERVFAIL, Some(why));
     match query.class {
         class::IN => {}
-        class::CH => return identity(view, query, response).unwrap_or(refused),
-        _ => return refused,
+        class::CH => {
+            return identity(view, query, response).unwrap_or(refused(Reason::OtherClass));
+        }
+        _ => return refused(Reason::OtherClass),
     }
     if matches!(query.rtype, rtype::AXFR | rtype::IXFR) {
-        return refused;
+        return refused(Reason::TransferRefused);
     }
     let found = begun.complete(&query.name);
     if let Found::Outside(why) = found {
-        return Outcome::Done(rcode::REFUSED, Some((ede::NOT_AUTHORITATIVE, why)));
+        return refused(why);
     }
-    if !view.synchronised {
-        return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, "the cluster is not known yet")));
-    }
-    if view.expired {
-        return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, TOO_OLD)));
+    if let Some(why) = view.silent() {
+        return failed(why);
     }
     if let Found::Unknown(why) = found {
-        return Outcome::Done(rcode::SERVFAIL, Some((ede::NOT_READY, why)));
+        return failed(why);
     }
     response.authoritative();
     let Scratch { target, sets } = scratch;
     let mut writer = Writer { view, response, sets, owner: QUESTION };
-    writer.chain(found, query, target)
+    let (end, link) = writer.chain(found, query, target);
+    let name = if link == 0 { &query.name } else { &*target };
+    match end {
+        End::Missing(absent) => Outcome::Done(rcode::NXDOMAIN, why_missing(&absent, name)),
+        End::Empty(node) => Outcome::Done(rcode::NOERROR, Some(why_empty(&node, query.rtype))),
+        End::Found(node) => Outcome::Done(rcode::NOERROR, why_surprising(&node, query.rtype)),
+        End::Cut(why) => Outcome::Done(rcode::NOERROR, why),
+        End::Chase(name) => Outcome::Chase(name),
+    }
+}
+
+/// What stands at the end of a chain of aliases, which nearly always is none.
+enum End<'v> {
+    Missing(Absent<'v>),
+    /// There is nothing of the type.
+    Empty(Node<'v>),
+    Found(Node<'v>),
+    /// The aliases end before they lead to a name.
+    Cut(Option<Reason<'v>>),
+    Chase(Name),
 }
 
 /// `id.server`, `hostname.bind`, `version.server`, `version.bind` in class CH (RFC 4892), where the operator
 /// chose a text for them.
-fn identity(view: &View<'_>, query: &Query, response: &mut Response<'_>) -> Option<Outcome> {
+fn identity(view: &View<'_>, query: &Query, response: &mut Response<'_>) -> Option<Outcome<'static>> {
     const NAMES: [&[u8]; 4] = [
         b"\x02id\x06server\x00",
         b"\x08hostname\x04bind\x00",
@@ -135,10 +157,10 @@ fn identity(view: &View<'_>, query: &Query, response: &mut Response<'_>) -> Opti
     Some(Outcome::Done(rcode::NOERROR, None))
 }
 
-struct Writer<'w, 'b, 'z> {
+struct Writer<'w, 'r, 'b, 'z> {
     view: &'w View<'z>,
-    response: &'w mut Response<'b>,
-    sets: &'w mut SetScratch,
+    response: &'r mut Response<'b>,
+    sets: &'r mut SetScratch,
     /// Where the name that records are written for stands in the reply.
     owner: usize,
 }
@@ -146,35 +168,42 @@ struct Writer<'w, 'b, 'z> {
 /// Whether something was written; false is NODATA.
 type Written = Result<bool, Full>;
 
-impl<'w> Writer<'w, '_, '_> {
-    /// Follows aliases within the zones; the code is that of the last name (RFC 6604, section 3).
-    fn chain(&mut self, first: Found<'w>, query: &Query, target: &mut ParsedName) -> Outcome {
-        let done = Outcome::Done(rcode::NOERROR, None);
+impl<'w> Writer<'w, '_, '_, '_> {
+    /// Follows aliases within the zones; the code is that of the last name (RFC 6604, section 3). Gives the end, and how
+    /// many aliases lead to it.
+    fn chain(&mut self, first: Found<'w>, query: &Query, target: &mut ParsedName) -> (End<'w>, usize) {
         let zone = &self.view.prepared.settings.zone;
         let mut found = first;
         let mut visited: [Option<*const Entry>; MAX_LINKS] = [None; MAX_LINKS];
-        for link in 0..=MAX_LINKS {
+        let mut link = 0;
+        let end = loop {
             let name = if link == 0 { &query.name } else { &*target };
             let (node, place) = match found {
                 Found::Here(node, place) => (node, place),
-                Found::Missing(place) => {
+                Found::Missing(place, absent) => {
                     self.soa(name, place);
-                    return Outcome::Done(rcode::NXDOMAIN, None);
+                    break End::Missing(absent);
                 }
                 // Within the zones, but in a namespace that a filter leaves out: no upstream knows better.
-                Found::Outside(_) | Found::Unknown(_) => return done,
+                Found::Outside(_) => break End::Cut(Some(Reason::AliasLeftOut)),
+                Found::Unknown(_) => break End::Cut(None),
             };
             let Node::Alias(entry, alias) = node else {
-                match self.node(&node, name, place, query.rtype) {
-                    Ok(true) => {}
-                    Ok(false) => self.soa(name, place),
-                    Err(Full) => self.response.truncated(),
-                }
-                return done;
+                break match self.node(&node, name, place, query.rtype) {
+                    Ok(true) => End::Found(node),
+                    Ok(false) => {
+                        self.soa(name, place);
+                        End::Empty(node)
+                    }
+                    Err(Full) => {
+                        self.response.truncated();
+                        End::Found(node)
+                    }
+                };
             };
             let identity = Some(std::ptr::from_ref(entry));
             if link == MAX_LINKS || visited.contains(&identity) {
-                return done;
+                break End::Cut(Some(Reason::AliasCut));
             }
             visited[link] = identity;
             let ttl = u32::from(self.ttl(entry.ttl.positive));
@@ -182,20 +211,25 @@ impl<'w> Writer<'w, '_, '_> {
                 Ok(data) => self.owner = data,
                 Err(Full) => {
                     self.response.truncated();
-                    return done;
+                    break End::Cut(None);
                 }
             }
             let whole = matches!(query.rtype, rtype::CNAME | rtype::ANY);
             if whole || target.parse(alias.as_wire()).is_err() {
-                return done;
+                break End::Cut(None);
             }
             found = find(self.view, target);
+            link += 1;
             if matches!(found, Found::Outside(_)) && !alias.is_within(zone) {
-                let chase = query.recursion_desired() && self.view.prepared.settings.upstream;
-                return if chase { Outcome::Chase(alias.clone()) } else { done };
+                let is_followed = self.view.prepared.settings.upstream;
+                break match query.recursion_desired() {
+                    true if is_followed => End::Chase(alias.clone()),
+                    true => End::Cut(Some(Reason::AliasNotFollowed)),
+                    false => End::Cut(None),
+                };
             }
-        }
-        done
+        };
+        (end, link)
     }
 
     /// A time to live as it is said just now.
@@ -215,6 +249,8 @@ impl<'w> Writer<'w, '_, '_> {
             Node::Apex => self.apex(qtype),
             Node::Empty | Node::Alias(..) => Ok(false),
             Node::Version => self.version(qtype),
+            Node::Discovery if wants(qtype, rtype::SRV) => self.discovery(),
+            Node::Sets(entry) if wants(qtype, rtype::TXT) => self.sets_of(entry),
             Node::Nameserver(index) => self.nameserver(*index, qtype),
             Node::Service(entry, key) => {
                 let service = service(owner, entry, key);
@@ -246,6 +282,7 @@ impl<'w> Writer<'w, '_, '_> {
             Node::Pointer(_) if place.apex == 0 => self.apex(qtype),
             Node::Pod(address) => self.address(*address, qtype),
             Node::ServicePort(..) | Node::HostPort(..) | Node::Pointer(_) => Ok(false),
+            Node::Sets(_) | Node::Discovery => Ok(false),
         }
     }
 
@@ -388,7 +425,35 @@ impl<'w> Writer<'w, '_, '_> {
             return Ok(false);
         }
         let ttl = u32::from(self.ttl(self.view.prepared.settings.ttl.positive));
-        self.response.answer(self.owner, rtype::TXT, ttl, &[b"\x051.1.0"]).map(|_| true)
+        self.response.answer(self.owner, rtype::TXT, ttl, &[VERSION]).map(|_| true)
+    }
+
+    /// A record a StatefulSet.
+    fn sets_of(&mut self, entry: &Entry) -> Written {
+        let ttl = u32::from(self.ttl(entry.ttl.positive));
+        for data in entry.sets() {
+            self.response.answer(self.owner, rtype::TXT, ttl, &[data])?;
+        }
+        Ok(true)
+    }
+
+    /// The SRV record, with the target's addresses where it is a name server of ours.
+    fn discovery(&mut self) -> Written {
+        let prepared = &self.view.prepared;
+        let Some(data) = &prepared.discovery else { return Ok(false) };
+        let ttl = self.ttl(prepared.settings.ttl.positive);
+        let target = self.response.answer(self.owner, rtype::SRV, u32::from(ttl), &[data])? + 6;
+        let is_target =
+            |server: &&PreparedServer| server.within && data.get(6..) == Some(server.name.as_wire());
+        if let Some(server) = prepared.nameservers.iter().find(is_target) {
+            let [a, aaaa] = [rtype::A, rtype::AAAA].map(|rtype| RecordSet::new((&[], target), rtype, ttl));
+            let response = &mut *self.response;
+            let v4 = server.v4.iter().try_for_each(|v4| response.glue_of(&a, &[v4.octets()]));
+            let v6 = server.v6.iter().try_for_each(|v6| response.glue_of(&aaaa, &[v6.octets()]));
+            // Glue that does not fit is left out.
+            let (Ok(()) | Err(Full), Ok(()) | Err(Full)) = (v4, v6);
+        }
+        Ok(true)
     }
 
     fn nameserver(&mut self, index: usize, qtype: u16) -> Written {

@@ -22,6 +22,7 @@ pub(super) enum Encoded {
 /// Another entry for a service than the one that is there.
 pub(super) struct EncodedService {
     pub(super) namespace: Label,
+    pub(super) name: Label,
     /// Its labels as they stand in a question.
     pub(super) key: Vec<u8>,
     /// None where it goes.
@@ -35,26 +36,26 @@ pub(super) type Names = Vec<(Prefix, Pointer)>;
 
 /// Encodes a change. Nobody puts another one of the same service in place in the meantime.
 pub(super) fn encode(shared: &Shared, prepared: &Prepared, change: &Change) -> Encoded {
-    let (key, records) = match change {
-        Change::Service(key, records) => (key, records.as_deref()),
+    let (key, records, notes) = match change {
+        Change::Service(key, records, notes) => (key, records.as_deref(), notes),
         Change::Namespace(label, present) => return Encoded::Namespace(label.clone(), *present),
         Change::Pod(namespace, address, present) => {
             return Encoded::Pod(namespace.clone(), *address, *present);
         }
     };
-    let namespace = key.namespace.clone();
+    let (namespace, name) = (key.namespace.clone(), key.name.clone());
     let key = wire_key(key);
     let services = shared.services.pin();
     let old = services.get(&*key).map(|stored| &stored.0);
     let entry = records.map(|records| {
         let key = old.map_or_else(|| Key::new(&key), |old| old.shared_key().clone());
-        Entry::new(key, records, prepared.settings.ttl)
+        Entry::new(key, records, notes, prepared.settings.ttl)
     });
     if old == entry.as_ref() {
         return Encoded::Same;
     }
     let names = entry.as_ref().map_or_else(Vec::new, |entry| pointers(entry, prepared));
-    Encoded::Service(Box::new(EncodedService { namespace, key, entry, names }))
+    Encoded::Service(Box::new(EncodedService { namespace, name, key, entry, names }))
 }
 
 fn wire_key(key: &ServiceKey) -> Vec<u8> {

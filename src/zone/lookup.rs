@@ -8,6 +8,7 @@ use super::ports::SrvSet;
 use super::reverse::{Pointer, Prefix, Rank, of_address};
 use super::settings::{PodNames, PreparedServer};
 use super::store::{PodKey, View};
+use crate::reasons::Reason;
 use crate::records::Shape;
 use crate::wire::{Name, ParsedName, ReverseName};
 
@@ -16,16 +17,36 @@ pub(crate) enum Found<'v> {
     /// The name exists.
     Here(Node<'v>, Place),
     /// NXDOMAIN, with this time to live.
-    Missing(Place),
+    Missing(Place, Absent<'v>),
     /// Not ours to say: REFUSED, for this reason.
-    Outside(&'static str),
+    Outside(Reason<'static>),
     /// Ours to say, but not known yet: SERVFAIL, for this reason.
-    Unknown(&'static str),
+    Unknown(Reason<'static>),
 }
 
-const FOREIGN: &str = "not within the zones served here";
-const NO_PODS: &str = "the pods of the cluster are not known yet";
-const LEFT_OUT: &str = "this server is configured not to serve the namespace";
+/// What is missing; why is asked only where it is to be told (`why.rs`).
+#[derive(Clone, Copy)]
+pub(crate) enum Absent<'v> {
+    /// The service is there, or one of its names should be: the labels in front of it.
+    Within(&'v Entry, usize),
+    Service,
+    Namespace,
+    /// No name of the zone's own.
+    Own,
+    PodNames,
+    NotAnAddress,
+    Pod,
+    Address,
+    /// No StatefulSet has the Service as its governing one.
+    Set,
+}
+
+/// The label that names of what StatefulSets say stand below. With an underscore (RFC 8552): no namespace of records that
+/// the specification may have one day is taken.
+pub(super) const SETS: &[u8] = b"_statefulset";
+
+/// Below `_tcp`: where DNS Push Notifications are to be had (RFC 8765, section 6.1).
+const DISCOVERY: &[u8] = b"_dns-push-tls";
 
 /// Which zone a question is about, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +77,16 @@ pub(crate) enum Node<'v> {
     /// `dns-version`.
     Version,
     Nameserver(usize),
+    /// Where DNS Push Notifications are to be had.
+    Discovery,
     Service(&'v Entry, Key),
     ServicePort(&'v Entry, Key, SrvSet<'v>),
     Host(&'v Entry, Key, usize),
     /// `_port._protocol.host`: the port is the question's first two labels.
     HostPort(&'v Entry, Key, usize),
     Alias(&'v Entry, &'v Name),
+    /// What its StatefulSets say.
+    Sets(&'v Entry),
     Pointer(IpAddr),
     Pod(IpAddr),
 }
@@ -94,7 +119,7 @@ pub(crate) fn begin<'v>(view: &'v View<'_>, name: &ParsedName) -> Begun<'v> {
     }
     Begun::Found(match ReverseName::read(name) {
         Some(reverse) => in_reverse_tree(view, name, &reverse),
-        None => Found::Outside(FOREIGN),
+        None => Found::Outside(Reason::OutsideZones),
     })
 }
 
@@ -102,7 +127,7 @@ impl<'v> Begun<'v> {
     /// Which zone it is about.
     pub(crate) fn zone(&self) -> ZoneKind {
         match self {
-            Self::Found(Found::Here(_, place) | Found::Missing(place)) if place.is_reverse => {
+            Self::Found(Found::Here(_, place) | Found::Missing(place, _)) if place.is_reverse => {
                 ZoneKind::Reverse
             }
             Self::Found(Found::Outside(_)) => ZoneKind::Outside,
@@ -115,7 +140,7 @@ impl<'v> Begun<'v> {
     pub(crate) fn complete(self, name: &ParsedName) -> Found<'v> {
         match self {
             Self::Service(Some(entry), key, place) => in_service(entry, name, key, place),
-            Self::Service(None, _, place) => Found::Missing(place),
+            Self::Service(None, _, place) => Found::Missing(place, Absent::Service),
             Self::Found(found) => found,
         }
     }
@@ -129,11 +154,18 @@ fn in_cluster_zone<'v>(view: &'v View<'_>, name: &ParsedName, apex: usize) -> Be
     let pods = view.prepared.settings.pods;
     Begun::Found(match name.label(below) {
         b"svc" => return below_svc(view, name, below, place),
+        b"_tcp" if view.prepared.discovery.is_some() => match below {
+            0 => Found::Here(Node::Empty, place),
+            1 if name.label(0) == DISCOVERY => Found::Here(Node::Discovery, place),
+            _ => Found::Missing(place, Absent::Own),
+        },
+        SETS => below_sets(view, name, below, place),
         b"pod" if pods != PodNames::Disabled => below_pod(view, name, below, place),
         b"dns-version" if below == 0 => Found::Here(Node::Version, place),
-        _ => match own_name(&view.prepared.nameservers, name) {
+        own => match own_name(&view.prepared.nameservers, name) {
             Some(node) => Found::Here(node, place),
-            None => Found::Missing(place),
+            None if own == b"pod" => Found::Missing(place, Absent::PodNames),
+            None => Found::Missing(place, Absent::Own),
         },
     })
 }
@@ -159,7 +191,7 @@ fn below_svc<'v>(view: &'v View<'_>, name: &ParsedName, svc: usize, place: Place
         return Begun::Found(Found::Here(Node::Empty, place));
     };
     if view.leaves_out(name.label(namespace)) {
-        return Begun::Found(Found::Outside(LEFT_OUT));
+        return Begun::Found(Found::Outside(Reason::NamespaceLeftOut));
     }
     let Some(service) = namespace.checked_sub(1) else {
         return Begun::Found(namespace_itself(view, name.label(namespace), place));
@@ -167,19 +199,42 @@ fn below_svc<'v>(view: &'v View<'_>, name: &ParsedName, svc: usize, place: Place
     Begun::Service(view.service(name.labels(service, svc)), Key { from: service, to: svc }, place)
 }
 
+/// `_statefulset` is the name's label `sets`. Beside the services' names and not below them: that of a service of which
+/// no replica is ready does not exist.
+fn below_sets<'v>(view: &'v View<'_>, name: &ParsedName, sets: usize, place: Place) -> Found<'v> {
+    let Some(namespace) = sets.checked_sub(1) else { return Found::Here(Node::Empty, place) };
+    if view.leaves_out(name.label(namespace)) {
+        return Found::Outside(Reason::NamespaceLeftOut);
+    }
+    match namespace {
+        0 if view.has_sets(name.label(0)) => Found::Here(Node::Empty, place),
+        0 => namespace_itself(view, name.label(0), place),
+        1 => match view.service(name.labels(0, sets)) {
+            Some(entry) if entry.has_sets() => Found::Here(Node::Sets(entry), place),
+            _ => Found::Missing(place, Absent::Set),
+        },
+        _ => Found::Missing(place, Absent::Own),
+    }
+}
+
 fn namespace_itself<'v>(view: &View<'_>, label: &[u8], place: Place) -> Found<'v> {
-    if view.knows_namespace(label) { Found::Here(Node::Empty, place) } else { Found::Missing(place) }
+    if view.knows_namespace(label) {
+        Found::Here(Node::Empty, place)
+    } else {
+        Found::Missing(place, Absent::Namespace)
+    }
 }
 
 fn in_service<'v>(entry: &'v Entry, name: &ParsedName, key: Key, place: Place) -> Found<'v> {
     let negative = Place { negative: entry.ttl.negative, ..place };
     let expected = Place { negative: entry.ttl.expected, ..place };
     let front = key.from;
+    let absent = Absent::Within(entry, front);
     match &entry.shape {
         Shape::External(target) if front == 0 => return Found::Here(Node::Alias(entry, target), negative),
-        Shape::External(_) => return Found::Missing(negative),
+        Shape::External(_) => return Found::Missing(negative, absent),
         // None ready: the set that the service is for is starting, and so is every name below it.
-        Shape::Headless if !entry.has_addresses() => return Found::Missing(expected),
+        Shape::Headless if !entry.has_addresses() => return Found::Missing(expected, absent),
         Shape::Headless | Shape::ClusterIp | Shape::Absent => {}
     }
     let node = match front {
@@ -196,7 +251,7 @@ fn in_service<'v>(entry: &'v Entry, name: &ParsedName, key: Key, place: Place) -
             // Below a replica that is there, absence is plain absence.
             let awaited = |label: &[u8]| entry.expects(label) && entry.host(label).is_none();
             let awaited = front > 0 && awaited(name.label(front - 1));
-            Found::Missing(if awaited { expected } else { negative })
+            Found::Missing(if awaited { expected } else { negative }, absent)
         }
     }
 }
@@ -229,17 +284,18 @@ fn below_pod<'v>(view: &View<'_>, name: &ParsedName, pod: usize, place: Place) -
     };
     let label = name.label(namespace);
     if view.leaves_out(label) {
-        return Found::Outside(LEFT_OUT);
+        return Found::Outside(Reason::NamespaceLeftOut);
     }
     if namespace == 0 {
         return namespace_itself(view, label, place);
     }
     let verified = view.prepared.settings.pods == PodNames::Verified;
     if verified && !view.shared.pods_known.load(Ordering::Acquire) {
-        return Found::Unknown(NO_PODS);
+        return Found::Unknown(Reason::PodsNotKnown);
     }
     // A pod makes no namespace known: its object or a Service does.
     let address = (namespace == 1 && view.knows_namespace(label)).then(|| undashed(name.label(0))).flatten();
+    let absent = if address.is_some() { Absent::Pod } else { Absent::NotAnAddress };
     let exists = |address: IpAddr| match view.prepared.settings.pods {
         PodNames::Disabled => false,
         PodNames::Insecure => true,
@@ -250,12 +306,12 @@ fn below_pod<'v>(view: &View<'_>, name: &ParsedName, pod: usize, place: Place) -
     };
     match address.filter(|address| exists(*address)) {
         Some(address) => Found::Here(Node::Pod(address), place),
-        None => Found::Missing(place),
+        None => Found::Missing(place, absent),
     }
 }
 
 /// `10-244-0-2` or `fd00-10-244--2` as an address, as CoreDNS reads it.
-fn undashed(label: &[u8]) -> Option<IpAddr> {
+pub(crate) fn undashed(label: &[u8]) -> Option<IpAddr> {
     let mut text = [0; 63];
     let text = text.get_mut(..label.len())?;
     if !label.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-') {
@@ -287,14 +343,14 @@ fn in_reverse_tree<'v>(view: &'v View<'_>, name: &ParsedName, reverse: &ReverseN
         let apex = apex_labels.map_or(0, |depth| name.label_count() - 2 - depth);
         return Found::Here(Node::Pointer(address), Place { apex, negative, is_reverse: true });
     }
-    let Some(depth) = apex_labels else { return Found::Outside(FOREIGN) };
+    let Some(depth) = apex_labels else { return Found::Outside(Reason::OutsideZones) };
     let apex = name.label_count() - 2 - depth;
     let place = Place { apex, negative, is_reverse: true };
     if apex == 0 {
         return Found::Here(Node::Apex, place);
     }
     let exists = reverse.extra == 0 && view.has_reverse(Prefix::asked(reverse));
-    if exists { Found::Here(Node::Empty, place) } else { Found::Missing(place) }
+    if exists { Found::Here(Node::Empty, place) } else { Found::Missing(place, Absent::Address) }
 }
 
 /// Who an address is, in the order of the answer.

@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::lookup::{names, with_pointers};
 use super::ports::SrvEntry;
 use super::reverse::ttl;
-use super::settings::Prepared;
+use super::settings::{Discovery, Prepared};
 use super::store::{Reader, View};
 use crate::records::Shape;
 use crate::wire::{ParsedName, ReverseName, reverse_name};
@@ -92,9 +92,33 @@ impl<W: Write> Printer<'_, W> {
             }
         }
         self.record(&format!("dns-version.{zone}"), ttl, "TXT", "\"1.1.0\"")?;
+        if let Some(Discovery { target, port }) = &settings.discovery {
+            self.record(&format!("_dns-push-tls._tcp.{zone}"), ttl, "SRV", &format!("0 0 {port} {target}"))?;
+        }
         let mut services: Vec<&Entry> = self.view.services().collect();
         services.sort_unstable_by_key(|entry| entry.key());
-        services.into_iter().try_for_each(|entry| self.service(entry))
+        services.iter().try_for_each(|entry| self.service(entry))?;
+        services.iter().try_for_each(|entry| self.sets(entry))
+    }
+
+    /// What a service's StatefulSets say.
+    fn sets(&mut self, entry: &Entry) -> io::Result<()> {
+        let mut name = ParsedName::default();
+        if name.parse(&[entry.key(), b"\x0c_statefulset", &self.prepared.zone].concat()).is_err() {
+            return Ok(());
+        }
+        let owner = name.to_string();
+        for mut rest in entry.sets() {
+            let mut strings = Vec::new();
+            while let Some((string, after)) =
+                rest.split_first().and_then(|(length, rest)| rest.split_at_checked(usize::from(*length)))
+            {
+                strings.push(format!("\"{}\"", text(string)));
+                rest = after;
+            }
+            self.record(&owner, entry.ttl.positive, "TXT", &strings.join(" "))?;
+        }
+        Ok(())
     }
 
     fn service(&mut self, entry: &Entry) -> io::Result<()> {

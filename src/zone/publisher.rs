@@ -1,29 +1,30 @@
 //! The one writer: takes records, encodes them, replaces what differs, then moves the serial.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 
-use arc_swap::ArcSwap;
-use foldhash::HashSet;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use papaya::HashMap;
 
 use super::encoded::{Encoded, EncodedService, Names, encode, pointers};
 use super::entry::Entry;
+use super::notices::{Dependence, Notices};
 use super::parallel::in_order;
-use super::ports::Ports;
+use super::ports::SharedPorts;
 use super::reverse::{Pointer, Prefix};
 use super::serial;
 use super::settings::{Freshness, Prepared, Settings};
 use super::store::{NamespaceState, PodKey, Reader, Shared, Size, Stored};
+use crate::reasons::{Line, Notes, Reason};
 use crate::records::{Label, ServiceKey, ServiceRecords, Shape};
 
 /// Something to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A service's records, all of them; None when there are none any more.
-    Service(ServiceKey, Option<Box<ServiceRecords>>),
+    /// A service's records, all of them; None when there are none any more. And why names of it are absent.
+    Service(ServiceKey, Option<Box<ServiceRecords>>, Notes),
     /// Whether a Namespace object of this name is there.
     Namespace(Label, bool),
     /// Whether a pod of the namespace has the address.
@@ -44,8 +45,10 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
         synchronised: AtomicBool::new(false),
         pods_known: AtomicBool::new(false),
         ttl_cap: AtomicU16::new(u16::MAX),
+        stale: ArcSwapOption::empty(),
         expired: AtomicBool::new(false),
         size: Size::default(),
+        notices: Notices::new(),
     });
     let ports = SharedPorts::default();
     let publisher = Publisher { shared: Arc::clone(&shared), ports, differing: BTreeMap::new(), held: 0 };
@@ -58,8 +61,8 @@ const HELD: usize = 1 << 16;
 
 /// Writes the zone. There is one, and it is not `Clone`: publishes have an order.
 pub struct Publisher {
-    shared: Arc<Shared>,
-    ports: SharedPorts,
+    pub(super) shared: Arc<Shared>,
+    pub(super) ports: SharedPorts,
     /// By block: what is a name of an address of it now (true), or is one no longer; of one name the last word counts.
     differing: BTreeMap<Prefix, Words>,
     held: usize,
@@ -103,6 +106,7 @@ impl Publisher {
         self.replace_pointers();
         if changed > 0 {
             self.advance_serial();
+            self.shared.notices.wake();
         }
         changed
     }
@@ -119,11 +123,27 @@ impl Publisher {
             self.advance_serial();
         }
         self.shared.synchronised.store(true, Ordering::Release);
+        self.tell_everything();
+    }
+
+    /// Has everything looked at again by who follows changes.
+    fn tell_everything(&self) {
+        self.shared.notices.add_everything();
+        self.shared.notices.wake();
+    }
+
+    /// Says that the zone is not complete any longer: every answer is SERVFAIL until it is again.
+    ///
+    /// Who follows changes is not told: nothing is to be concluded from it.
+    pub fn withdraw(&mut self) {
+        self.shared.synchronised.store(false, Ordering::Release);
     }
 
     /// Says whether every pod is known: while they are not, verified names of pods are SERVFAIL.
     pub fn set_pods_known(&mut self, known: bool) {
         self.shared.pods_known.store(known, Ordering::Release);
+        self.shared.notices.add(|| Dependence::OTHER);
+        self.shared.notices.wake();
     }
 
     /// Says how far what is published may be believed. No record is made again for it: each answer goes by it.
@@ -134,7 +154,15 @@ impl Publisher {
             Freshness::Expired => (u16::MAX, true),
         };
         self.shared.ttl_cap.store(cap, Ordering::Relaxed);
-        self.shared.expired.store(expired, Ordering::Relaxed);
+        if self.shared.expired.swap(expired, Ordering::Relaxed) != expired {
+            self.tell_everything();
+        }
+    }
+
+    /// Says since when what is published is stale, for whoever asks why, while [`Freshness::Stale`] is said.
+    pub fn set_stale_reason(&mut self, reason: Reason<'_>) {
+        let line = Arc::new(Line::of(reason));
+        self.shared.stale.store(Some(line));
     }
 
     /// Replaces the settings. Times to live are encoded: the caller publishes every service again.
@@ -156,6 +184,7 @@ impl Publisher {
             self.replace_pointers();
         }
         self.advance_serial();
+        self.tell_everything();
     }
 
     /// Says what the serial was when this zone was served before, by another process: it goes on above it, whatever the
@@ -166,13 +195,19 @@ impl Publisher {
         }
     }
 
+    /// One more of those who read.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
     /// The zone's serial.
     #[must_use]
     pub fn serial(&self) -> u32 {
         self.shared.serial.load(Ordering::Acquire)
     }
 
-    fn advance_serial(&self) {
+    pub(super) fn advance_serial(&self) {
         self.shared.serial.store(serial::next(self.serial()), Ordering::Release);
     }
 
@@ -194,29 +229,38 @@ impl Publisher {
             Encoded::Pod(namespace, address, present) => {
                 let key = PodKey::new(namespace.as_str().as_bytes(), address);
                 let pods = self.shared.pods.pin();
-                if present {
+                let changed = if present {
                     pods.insert(key.as_ref().into(), ()).is_none()
                 } else {
                     pods.remove(key.as_ref()).is_some()
+                };
+                if changed {
+                    self.shared.notices.add(|| Dependence::OTHER);
                 }
+                changed
             }
         }
     }
 
     fn namespace(&self, label: &Label, change: impl FnOnce(NamespaceState) -> NamespaceState) -> bool {
         let namespaces = self.shared.namespaces.pin();
-        let before = namespaces.get(label.as_str().as_bytes()).copied().unwrap_or_default();
-        let after = change(before);
+        let before = namespaces.get(label.as_str().as_bytes()).cloned().unwrap_or_default();
+        let after = change(before.clone());
+        let differs = after != before;
+        let (was_known, is_known) = (before.is_known(), after.is_known());
         if after == NamespaceState::default() {
             namespaces.remove(label.as_str().as_bytes());
-        } else if after != before {
+        } else if differs {
             namespaces.insert(label.as_str().as_bytes().into(), after);
         }
-        after != before
+        if is_known != was_known {
+            self.shared.notices.add(|| Dependence::OTHER);
+        }
+        differs
     }
 
     fn service(&mut self, encoded: EncodedService) {
-        let EncodedService { namespace, key, entry, names: after } = encoded;
+        let EncodedService { namespace, name, key, entry, names: after } = encoded;
         let shared = Arc::clone(&self.shared);
         let prepared = shared.prepared.load();
         let services = shared.services.pin();
@@ -224,9 +268,18 @@ impl Publisher {
         let before = old.map_or_else(Vec::new, |old| pointers(old, &prepared));
         let exists = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.shape != Shape::Absent);
         let (was, is) = (exists(old), exists(entry.as_ref()));
+        let has_sets = |entry: Option<&Entry>| entry.is_some_and(Entry::has_sets);
+        let (had_sets, has_sets) = (has_sets(old), has_sets(entry.as_ref()));
         // A namespace is known before its first service is found in it, and until after its last one is.
         if is && !was {
-            self.namespace(&namespace, |s| NamespaceState { services: s.services + 1, ..s });
+            self.namespace(&namespace, |s| NamespaceState {
+                services: s.services + 1,
+                names: s.names.with(name.as_str()),
+                ..s
+            });
+        }
+        if has_sets && !had_sets {
+            self.namespace(&namespace, |s| NamespaceState { sets: s.sets + 1, ..s });
         }
         shared.size.count(old, entry.as_ref());
         // An address's names stand before the service says them and go after it has ceased to: an address that has a
@@ -246,8 +299,23 @@ impl Publisher {
                 services.remove(&*key);
             }
         }
+        // The names of an address are read from the service: they may have changed though no pointer did.
+        shared.notices.add_all(|| {
+            let entries = [old, services.get(&*key).map(|stored| &stored.0)];
+            let addresses = entries.into_iter().flatten().flat_map(Entry::reverse);
+            let blocks: BTreeSet<Prefix> =
+                addresses.map(|(address, _)| Prefix::block_of(address).0).collect();
+            blocks.into_iter().map(Dependence::block).chain([Dependence::service(&key)])
+        });
         if was && !is {
-            self.namespace(&namespace, |s| NamespaceState { services: s.services.saturating_sub(1), ..s });
+            self.namespace(&namespace, |s| NamespaceState {
+                services: s.services.saturating_sub(1),
+                names: s.names.without(name.as_str()),
+                ..s
+            });
+        }
+        if had_sets && !has_sets {
+            self.namespace(&namespace, |s| NamespaceState { sets: s.sets.saturating_sub(1), ..s });
         }
         self.hold(gone, false);
         if self.held >= HELD {
@@ -316,10 +384,11 @@ impl Publisher {
                 blocks.insert(prefix, block.into());
             }
         }
+        self.shared.notices.add(|| Dependence::block(prefix));
     }
 
     /// Counts a child at each reverse name above, as far up as the name itself comes or goes.
-    fn count(&self, leaf: Prefix, by: i32) {
+    pub(super) fn count(&self, leaf: Prefix, by: i32) {
         let prefixes = self.shared.prefixes.pin();
         let mut here = leaf;
         while let Some(parent) = here.parent() {
@@ -348,33 +417,8 @@ fn differing(before: Names, after: Names) -> (Names, Names) {
     (gone, more)
 }
 
-/// Ports that several services have; most of a cluster's services share a few.
-#[derive(Default)]
-struct SharedPorts {
-    known: HashSet<Arc<Ports>>,
-    /// How many there may be before those that nobody has any longer are let go of.
-    sweep: usize,
-}
-
-impl SharedPorts {
-    /// Ports that are equal and in use already, where there are such.
-    fn share(&mut self, ports: &Arc<Ports>) -> Arc<Ports> {
-        if let Some(known) = self.known.get(ports) {
-            return Arc::clone(known);
-        }
-        if !ports.is_listed() {
-            if self.known.len() >= self.sweep {
-                self.known.retain(|known| Arc::strong_count(known) > 1);
-                self.sweep = (self.known.len() * 2).max(64);
-            }
-            self.known.insert(Arc::clone(ports));
-        }
-        Arc::clone(ports)
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use super::*;
@@ -383,9 +427,9 @@ mod tests {
     use crate::zone::lookup::{self, with_pointers};
     use crate::zone::reverse::of_address;
     use crate::zone::serial::tests::is_greater;
-    use crate::zone::{MasterFile, Order, Part, PodNames, PtrNames, Ttl};
+    use crate::zone::{Explain, MasterFile, Order, Part, PodNames, PtrNames, Ttl};
 
-    fn mk_zone() -> (Publisher, Reader) {
+    pub(in crate::zone) fn mk_zone() -> (Publisher, Reader) {
         zone(Settings {
             zone: Name::from_text("cluster.local").unwrap(),
             ttl: Ttl { positive: 5, negative: 5, expected: 0 },
@@ -397,10 +441,12 @@ mod tests {
             identity: None,
             namespaces: None,
             upstream: false,
+            explain: Explain::default(),
+            discovery: None,
         })
     }
 
-    fn mk_change(name: &str, hosts: &[(&str, &str)]) -> Change {
+    pub(in crate::zone) fn mk_change(name: &str, hosts: &[(&str, &str)]) -> Change {
         let label = |text: &str| Label::new(text).unwrap();
         let key = ServiceKey { namespace: label("default"), name: label(name) };
         let mut all = Addresses::default();
@@ -423,12 +469,12 @@ mod tests {
             ports: Vec::new(),
             expected: Vec::new(),
         };
-        Change::Service(key, Some(Box::new(records)))
+        Change::Service(key, Some(Box::new(records)), Notes::default())
     }
 
     fn mk_removal(name: &str) -> Change {
-        let Change::Service(key, _) = mk_change(name, &[]) else { unreachable!() };
-        Change::Service(key, None)
+        let Change::Service(key, ..) = mk_change(name, &[]) else { unreachable!() };
+        Change::Service(key, None, Notes::default())
     }
 
     fn names(publisher: &Publisher, address: &str) -> usize {
@@ -472,9 +518,9 @@ mod tests {
         publisher.publish([mk_change("a", &[("a-0", "10.0.0.1")])]);
         assert_eq!(reader.size(), size(2, 3));
         // Expected, and not there: nobody finds it.
-        let Change::Service(key, records) = mk_change("a", &[]) else { unreachable!() };
+        let Change::Service(key, records, notes) = mk_change("a", &[]) else { unreachable!() };
         let absent = records.map(|records| Box::new(ServiceRecords { shape: Shape::Absent, ..*records }));
-        publisher.publish([Change::Service(key, absent)]);
+        publisher.publish([Change::Service(key, absent, notes)]);
         assert_eq!(reader.size(), size(1, 1));
         publisher.publish([mk_removal("a"), mk_removal("b"), mk_removal("never")]);
         assert_eq!(reader.size(), size(0, 0));
@@ -576,11 +622,11 @@ mod tests {
         publisher.replace_pointers();
         assert_eq!(told(&reader, "10.0.0.1"), ["y-0"]);
         // Its rank changes, and nothing else.
-        let Change::Service(key, Some(mut records)) = mk_change("a", &[("y-0", "10.0.0.1")]) else {
+        let Change::Service(key, Some(mut records), notes) = mk_change("a", &[("y-0", "10.0.0.1")]) else {
             unreachable!()
         };
         records.hosts[0].governing = false;
-        publisher.apply(&Change::Service(key, Some(records)));
+        publisher.apply(&Change::Service(key, Some(records), notes));
         assert_eq!(told(&reader, "10.0.0.1"), ["y-0"]);
         publisher.replace_pointers();
         assert_eq!(told(&reader, "10.0.0.1"), ["y-0"]);
@@ -613,20 +659,6 @@ mod tests {
         publisher.publish([mk_change("a", &[("x-2", "10.0.0.1")])]);
         assert_eq!(told(&reader, "10.0.0.1"), ["x-2"]);
         assert_eq!(names(&publisher, "10.0.0.1"), 1);
-    }
-
-    #[test]
-    fn ports_that_nobody_has_are_let_go_of() {
-        let mut shared = SharedPorts::default();
-        let mk_ports = || Arc::new(Ports::default());
-        let kept = shared.share(&mk_ports());
-        assert!(Arc::ptr_eq(&kept, &shared.share(&mk_ports())));
-        shared.sweep = 0;
-        drop(kept);
-        let of_hosts = mk_change("a", &[("x-0", "10.0.0.1")]);
-        let Change::Service(_, Some(records)) = of_hosts else { unreachable!() };
-        let _other = shared.share(&Arc::new(Ports::new(&records).0));
-        assert_eq!(shared.known.len(), 1);
     }
 
     #[test]

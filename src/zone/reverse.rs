@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 use super::entry::Key;
+use super::kept::{KeptError, Octets};
 use crate::wire::ReverseName;
 
 /// Who the addresses of a block are: 256 neighbours, which stand together because nearly every one of them is
@@ -53,6 +54,22 @@ impl Pointer {
     /// Where to look for the host first: it may have moved since.
     pub(crate) fn hint(&self) -> usize {
         (self.host & !SEVERAL) as usize
+    }
+
+    /// The host as another process reads it back.
+    pub(super) fn kept_host(&self) -> u32 {
+        self.host
+    }
+
+    /// One that was kept; `of` gives the key of a service, and how long its records live.
+    pub(super) fn kept(
+        octets: &mut Octets<'_>,
+        of: impl Fn(usize) -> Option<(Key, u16)>,
+    ) -> Result<Self, KeptError> {
+        let (service, ttl) = of(octets.length()?).ok_or(KeptError::Addresses)?;
+        let (host, last, rank) = (octets.u32()?, octets.u8()?, octets.u8()?);
+        let rank = [Rank::ClusterIp, Rank::Governing, Rank::Other].into_iter().find(|one| *one as u8 == rank);
+        Ok(Self { service, host, ttl, last, rank: rank.ok_or(KeptError::Addresses)? })
     }
 
     pub(crate) fn is_of_several(&self) -> bool {
@@ -154,6 +171,21 @@ impl Prefix {
             block = parent;
         }
         (block, last)
+    }
+
+    /// Appends a block's, to be read by another process.
+    pub(super) fn keep(self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.v6));
+        out.extend(self.bits.to_le_bytes());
+    }
+
+    /// A block's that was kept.
+    pub(super) fn kept(octets: &mut Octets<'_>) -> Result<Self, KeptError> {
+        let v6 = octets.u8()? == 1;
+        let bits = octets.take(16)?.try_into().map(u128::from_le_bytes).map_err(|_| KeptError::Cut)?;
+        let whole = Self { v6, depth: if v6 { 32 } else { 4 }, bits };
+        let (block, last) = Self::block_of(whole.address(0));
+        (block.bits == bits && last == 0).then_some(block).ok_or(KeptError::Addresses)
     }
 
     /// Labels of a block: all but the last 8 bits.

@@ -78,6 +78,14 @@ pub struct Nameserver {
     pub addresses: Vec<IpAddr>,
 }
 
+/// Where DNS Push Notifications are to be had: the SRV record at `_dns-push-tls._tcp.<zone>` (RFC 8765, section 6.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Discovery {
+    pub target: Name,
+    pub port: u16,
+}
+
 /// What the whole zone depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -101,6 +109,54 @@ pub struct Settings {
     pub namespaces: Option<Vec<Box<str>>>,
     /// An upstream is configured: ExternalName targets outside the zones are looked up for RD=1.
     pub upstream: bool,
+    /// Who is told why an answer is empty.
+    pub explain: Explain,
+    /// None: there is no such record.
+    pub discovery: Option<Discovery>,
+}
+
+/// How much of the reason for an answer a client is told, in Extended DNS Errors (RFC 8914).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Answers {
+    /// Nothing.
+    Off,
+    /// Codes that say something by themselves.
+    #[default]
+    Codes,
+    /// Codes and sentences, which name objects of the cluster.
+    Full,
+}
+
+/// Who is told how much.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Explain {
+    /// Clients that no prefix has.
+    pub others: Answers,
+    /// The longest prefix that has the client counts; they stand first.
+    prefixes: Vec<(IpNet, Answers)>,
+}
+
+impl Explain {
+    /// Tells clients of these prefixes as much, and others as much.
+    #[must_use]
+    pub fn new(others: Answers, mut prefixes: Vec<(IpNet, Answers)>) -> Self {
+        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
+        Self { others, prefixes }
+    }
+
+    /// How much a client is told; None is one whose address nobody knows.
+    #[must_use]
+    pub fn answers_for(&self, client: Option<IpAddr>) -> Answers {
+        let Some(client) = client.map(|client| client.to_canonical()) else { return self.others };
+        let own = self.prefixes.iter().find(|(prefix, _)| prefix.contains(&client));
+        own.map_or(self.others, |(_, answers)| *answers)
+    }
+
+    /// Whether anybody is told sentences.
+    #[must_use]
+    pub fn is_full_for_somebody(&self) -> bool {
+        self.others == Answers::Full || self.prefixes.iter().any(|(_, answers)| *answers == Answers::Full)
+    }
 }
 
 /// [`Settings`] in the form that answers are written from.
@@ -113,6 +169,8 @@ pub(crate) struct Prepared {
     pub(crate) reverse: Vec<ReversePrefix>,
     pub(crate) namespaces: Option<HashSet<Box<[u8]>>>,
     pub(crate) nameservers: Vec<PreparedServer>,
+    /// The SRV record's data.
+    pub(crate) discovery: Option<Box<[u8]>>,
     /// MNAME and RNAME (RFC 1035, section 3.3.13).
     pub(crate) soa_names: Box<[u8]>,
     /// REFRESH, RETRY, EXPIRE, MINIMUM.
@@ -161,7 +219,11 @@ impl Prepared {
         for (to, time) in soa_times.chunks_exact_mut(4).zip(times) {
             to.copy_from_slice(&time.to_be_bytes());
         }
+        let srv = |discovery: &Discovery| -> Box<[u8]> {
+            [&[0, 0, 0, 0][..], &discovery.port.to_be_bytes()[..], discovery.target.as_wire()].concat().into()
+        };
         Self {
+            discovery: settings.discovery.as_ref().map(srv),
             zone_labels: settings.zone.label_count(),
             svc_zone: [b"\x03svc", &*zone].concat().into(),
             reverse: settings.reverse.iter().map(|net| ReversePrefix::new(*net)).collect(),
@@ -175,5 +237,32 @@ impl Prepared {
             zone,
             settings,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_counts() {
+        let prefix = |text: &str, answers| (text.parse::<IpNet>().unwrap(), answers);
+        let explain = Explain::new(
+            Answers::Codes,
+            vec![
+                prefix("10.0.0.0/8", Answers::Full),
+                prefix("10.1.0.0/16", Answers::Off),
+                prefix("fd00::/8", Answers::Full),
+            ],
+        );
+        let told = |client: &str| explain.answers_for(Some(client.parse().unwrap()));
+        assert_eq!((told("10.2.0.1"), told("10.1.0.1")), (Answers::Full, Answers::Off));
+        assert_eq!((told("fd00::1"), told("192.0.2.1")), (Answers::Full, Answers::Codes));
+        assert_eq!(told("::ffff:10.2.0.1"), Answers::Full, "of a socket for both families");
+        assert_eq!(explain.answers_for(None), Answers::Codes);
+        assert!(explain.is_full_for_somebody());
+        assert!(
+            !Explain::new(Answers::Codes, vec![prefix("10.0.0.0/8", Answers::Off)]).is_full_for_somebody()
+        );
     }
 }

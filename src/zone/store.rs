@@ -6,13 +6,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use foldhash::fast::RandomState;
 use papaya::{HashMap, HashSet, HashSetRef, LocalGuard};
 
 use super::entry::Entry;
+use super::notices::Notices;
 use super::reverse::{Block, Prefix, any_below};
-use super::settings::Prepared;
+use super::settings::{Answers, Prepared, Settings};
+use super::similar::Names;
+use crate::reasons::{Line, Reason};
 use crate::records::Shape;
 use crate::wire::Name;
 
@@ -40,11 +43,21 @@ impl PartialEq for Stored {
 
 impl Eq for Stored {}
 
-/// A namespace is known by its object or by any Service in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// A namespace is known by its object or by any Service in it; for names of StatefulSets by those as well.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct NamespaceState {
     pub(crate) declared: bool,
     pub(crate) services: u32,
+    /// Governing services, there or not.
+    pub(crate) sets: u32,
+    /// Some of the services, to look for what may have been meant.
+    pub(crate) names: Names,
+}
+
+impl NamespaceState {
+    pub(crate) fn is_known(&self) -> bool {
+        self.declared || self.services > 0
+    }
 }
 
 /// Namespace and address of a pod, as octets: a question's key is made without an allocation.
@@ -98,9 +111,12 @@ pub(crate) struct Shared {
     pub(crate) pods_known: AtomicBool,
     /// The longest time to live that is said just now; [`u16::MAX`] is as long as the records have.
     pub(crate) ttl_cap: AtomicU16,
+    /// Since when it is stale, as a sentence; of use while there is a cap.
+    pub(crate) stale: ArcSwapOption<Line>,
     /// What is published is too old to be said.
     pub(crate) expired: AtomicBool,
     pub(crate) size: Size,
+    pub(crate) notices: Notices,
 }
 
 /// How much is served; the publisher alone writes.
@@ -138,7 +154,7 @@ pub struct ZoneSize {
 /// Reads the zone; as many as there are threads that answer.
 #[derive(Clone)]
 pub struct Reader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Reader {
@@ -153,10 +169,13 @@ impl Reader {
     pub fn view(&self) -> View<'_> {
         // Before the maps: what a view denies was not there when its serial was the newest.
         let (synchronised, serial) = (self.is_synchronised(), self.serial());
+        let ttl_cap = self.shared.ttl_cap.load(Ordering::Relaxed);
         View {
             synchronised,
             expired: self.is_expired(),
-            ttl_cap: self.shared.ttl_cap.load(Ordering::Relaxed),
+            ttl_cap,
+            // Fresh, as nearly always: nothing is looked for.
+            stale: (ttl_cap < u16::MAX).then(|| self.shared.stale.load()),
             serial,
             services: self.shared.services.pin(),
             prepared: self.shared.prepared.load(),
@@ -168,6 +187,10 @@ impl Reader {
     #[must_use]
     pub fn serial(&self) -> u32 {
         self.shared.serial.load(Ordering::Acquire)
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// The configured name of the zone just now.
@@ -201,6 +224,7 @@ pub struct View<'z> {
     pub(crate) synchronised: bool,
     pub(crate) expired: bool,
     pub(crate) ttl_cap: u16,
+    stale: Option<arc_swap::Guard<Option<Arc<Line>>>>,
     pub(crate) serial: u32,
     services: HashSetRef<'z, Stored, RandomState, LocalGuard<'z>>,
     pub(crate) prepared: arc_swap::Guard<Arc<Prepared>>,
@@ -211,6 +235,14 @@ impl View<'_> {
     /// A service's records, by its labels as they stand in a question.
     pub(crate) fn service(&self, key: &[u8]) -> Option<&Entry> {
         self.services.get(key).map(|stored| &stored.0)
+    }
+
+    /// Why nothing may be said of any name just now, if so.
+    pub(crate) fn silent(&self) -> Option<Reason<'static>> {
+        if !self.synchronised {
+            return Some(Reason::NotSynchronised);
+        }
+        self.expired.then_some(Reason::TooOld)
     }
 
     pub(crate) fn services(&self) -> impl Iterator<Item = &Entry> {
@@ -228,7 +260,36 @@ impl View<'_> {
     }
     pub(crate) fn knows_namespace(&self, label: &[u8]) -> bool {
         let named_by_filter = self.prepared.namespaces.as_ref().is_some_and(|names| names.contains(label));
-        named_by_filter || self.shared.namespaces.pin().contains_key(label)
+        named_by_filter || self.shared.namespaces.pin().get(label).is_some_and(NamespaceState::is_known)
+    }
+
+    /// Whether there is a StatefulSet in it that has a governing service.
+    pub(crate) fn has_sets(&self, namespace: &[u8]) -> bool {
+        self.shared.namespaces.pin().get(namespace).is_some_and(|state| state.sets > 0)
+    }
+
+    /// Since when what is said is stale, as a sentence; None while it is fresh.
+    #[must_use]
+    pub fn stale(&self) -> Option<&str> {
+        self.stale.as_ref().map(|line| line.as_ref().map_or("", |line| line.as_str()))
+    }
+
+    /// The zone's serial.
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// What the whole zone depends on.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.prepared.settings
+    }
+
+    /// How much a client is told of reasons.
+    #[must_use]
+    pub fn answers_for(&self, client: Option<IpAddr>) -> Answers {
+        self.prepared.settings.explain.answers_for(client)
     }
 
     /// Whether a filter leaves a namespace out.

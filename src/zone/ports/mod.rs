@@ -3,7 +3,12 @@
 //! Most services of a cluster have one of a few sets of ports, so [`Ports`] are shared between services; and nearly
 //! always every host of a service has the same ones, so that its SRV records are hosts by ports and need no list.
 
+mod kept;
+mod shared;
+
 use std::sync::Arc;
+
+pub(super) use shared::SharedPorts;
 
 use foldhash::{HashMap, HashMapExt as _};
 

@@ -5,14 +5,18 @@
 //! there beside its label and its addresses, and its addresses are a range of the service's own wherever they can
 //! be. What many services have alike, their ports, is shared between them ([`Ports`]).
 
+mod kept;
+
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, LazyLock};
 
+use super::lookup::undashed;
 use super::ports::{PortSet, Ports, SrvSet};
 use super::settings::Ttl;
-use crate::records::{Expected, Host, ServiceRecords, Shape};
+use crate::reasons::{Notes, Reason};
+use crate::records::{Expected, Host, ServiceRecords, Shape, ordinal_of};
 
 /// Seeded at start: labels come from whoever may create objects.
 static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
@@ -147,6 +151,29 @@ impl Place {
     }
 }
 
+/// [`Expected`] in the octets: the length of the set's name, which is not 0, its name, its first ordinal, and its end;
+/// then the length in 16 bits of what is told of it, and that.
+struct ExpectedSet<'a> {
+    name: &'a [u8],
+    first: u32,
+    end: u64,
+    /// The data of a TXT record.
+    told: &'a [u8],
+}
+
+impl<'a> ExpectedSet<'a> {
+    fn read(octets: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (&length, after) = octets.split_first().filter(|(length, _)| **length > 0)?;
+        let (name, after) = after.split_at_checked(usize::from(length))?;
+        let (first, after) = after.split_first_chunk::<4>()?;
+        let (end, after) = after.split_first_chunk::<8>()?;
+        let (length, after) = after.split_first_chunk::<2>()?;
+        let (told, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        let (first, end) = (u32::from_le_bytes(*first), u64::from_le_bytes(*end));
+        Some((Self { name, first, end, told }, after))
+    }
+}
+
 /// Little-endian, of 1, 2 or 4 octets.
 fn number(octets: &[u8]) -> u32 {
     match *octets {
@@ -158,15 +185,15 @@ fn number(octets: &[u8]) -> u32 {
 }
 
 impl Entry {
-    /// Encodes a service's records.
-    pub(crate) fn new(key: Key, records: &ServiceRecords, defaults: Ttl) -> Self {
+    /// Encodes a service's records, and why names of it are absent.
+    pub(crate) fn new(key: Key, records: &ServiceRecords, notes: &Notes, defaults: Ttl) -> Self {
         let ttl = Ttl {
             positive: records.ttl.positive.unwrap_or(defaults.positive),
             negative: records.ttl.negative.unwrap_or(defaults.negative),
             expected: records.ttl.expected.unwrap_or(defaults.expected),
         };
         let (ports, sets) = Ports::new(records);
-        let (octets, parts) = encode(&key, records, &sets);
+        let (octets, parts) = encode(&key, records, notes, &sets);
         Self { octets, parts, ttl, shape: records.shape.clone(), ports: Arc::new(ports), key }
     }
 
@@ -272,19 +299,63 @@ impl Entry {
 
     /// Whether a StatefulSet says that this name should be there.
     pub(crate) fn expects(&self, label: &[u8]) -> bool {
+        let is_own = |set: &ExpectedSet<'_>| {
+            ordinal_of(label, set.name).is_some_and(|ordinal| (set.first.into()..set.end).contains(&ordinal))
+        };
+        self.expected().any(|set| is_own(&set))
+    }
+
+    /// Why a name of a host is absent, as far as something is known of just this name; it is.
+    pub(crate) fn why_no_host<'a>(&'a self, label: &'a [u8]) -> Option<Reason<'a>> {
+        Notes::host(self.notes(), label).or_else(|| {
+            // Of a set that is scaled to zero there is more to say than that.
+            let is_its_own = |set: &ExpectedSet<'_>| {
+                u64::from(set.first) < set.end && ordinal_of(label, set.name).is_some()
+            };
+            let set = self.expected().find(is_its_own)?;
+            let (name, set_name) = (std::str::from_utf8(label).ok()?, std::str::from_utf8(set.name).ok()?);
+            let is_beyond = !self.expects(label);
+            let (first, end) = (set.first, set.end);
+            is_beyond.then_some(Reason::BeyondReplicas { name, set: set_name, first, end })
+        })
+    }
+
+    /// Why the service's own name is absent; it is.
+    pub(crate) fn why_absent(&self) -> Option<Reason<'_>> {
+        Notes::service(self.notes())
+    }
+
+    /// Whether the last of the hosts, which those with names of their own stand before, is called by its address.
+    pub(crate) fn has_dashed_hosts(&self) -> bool {
+        let last = self.host_count().checked_sub(1);
+        last.is_some_and(|last| !self.is_governing(last) && undashed(&self.host_label(last)[1..]).is_some())
+    }
+
+    fn expected(&self) -> impl Iterator<Item = ExpectedSet<'_>> {
         let mut rest = &self.octets[self.parts.expected_at as usize..];
-        while let Some((&length, after)) = rest.split_first() {
-            let Some((set, after)) = after.split_at_checked(usize::from(length)) else { return false };
-            let Some((first, after)) = after.split_first_chunk::<4>() else { return false };
-            let Some((end, after)) = after.split_first_chunk::<8>() else { return false };
-            let range = u64::from(u32::from_le_bytes(*first))..u64::from_le_bytes(*end);
-            let ordinal = label.strip_prefix(set).and_then(|rest| rest.strip_prefix(b"-"));
-            if ordinal.and_then(decimal).is_some_and(|n| range.contains(&n)) {
-                return true;
-            }
+        std::iter::from_fn(move || {
+            let (set, after) = ExpectedSet::read(rest)?;
+            rest = after;
+            Some(set)
+        })
+    }
+
+    /// Behind the sets, and an empty one that ends them; nothing where there is nothing to say.
+    fn notes(&self) -> &[u8] {
+        let mut rest = &self.octets[self.parts.expected_at as usize..];
+        while let Some((_, after)) = ExpectedSet::read(rest) {
             rest = after;
         }
-        false
+        rest.get(1..).unwrap_or_default()
+    }
+
+    /// What is told of each of its StatefulSets, as the data of a TXT record.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &[u8]> {
+        self.expected().map(|set| set.told)
+    }
+
+    pub(crate) fn has_sets(&self) -> bool {
+        self.sets().next().is_some()
     }
 
     /// The addresses of the service's own name where it has one of its own, and those of its hosts with the host's
@@ -344,7 +415,7 @@ impl Entry {
     }
 }
 
-fn encode(key: &[u8], records: &ServiceRecords, sets: &[usize]) -> (Box<[u8]>, Parts) {
+fn encode(key: &[u8], records: &ServiceRecords, notes: &Notes, sets: &[usize]) -> (Box<[u8]>, Parts) {
     let mut a: Vec<[u8; 4]> = records.addresses.v4.iter().map(|v4| v4.octets()).collect();
     let mut aaaa: Vec<[u8; 16]> = records.addresses.v6.iter().map(|v6| v6.octets()).collect();
     let (service_a, service_aaaa) = (small(a.len()), small(aaaa.len()));
@@ -375,18 +446,46 @@ fn encode(key: &[u8], records: &ServiceRecords, sets: &[usize]) -> (Box<[u8]>, P
     parts.aaaa_at = small(octets.len());
     aaaa.iter().for_each(|aaaa| octets.extend(aaaa));
     parts.table_at = small(octets.len());
-    table(records).iter().for_each(|index| octets.extend(&index.to_le_bytes()[..slot]));
+    let labels_of = records.hosts.iter().map(|host| host.label.as_bytes());
+    table(labels_of).iter().for_each(|index| octets.extend(&index.to_le_bytes()[..slot]));
     parts.hosts_at = small(octets.len());
     places.iter().for_each(|place| place.write(wide, &mut octets));
     parts.labels_at = small(octets.len());
     octets.extend(labels);
     parts.expected_at = small(octets.len());
-    for Expected { set, first, end } in records.expected.iter().filter(|expected| expected.set.len() <= 63) {
-        push_text(&mut octets, set);
-        octets.extend(first.to_le_bytes());
-        octets.extend(end.to_le_bytes());
+    for expected in records.expected.iter().filter(|expected| expected.set.len() <= 63) {
+        push_text(&mut octets, &expected.set);
+        octets.extend(expected.first.to_le_bytes());
+        octets.extend(expected.end.to_le_bytes());
+        let strings = strings(expected);
+        octets.extend(u16::try_from(strings.len()).unwrap_or(0).to_le_bytes());
+        octets.extend(strings);
+    }
+    if !notes.is_empty() {
+        octets.push(0);
+        octets.extend(notes.octets());
     }
     (octets.into(), parts)
+}
+
+/// What is told of a set (RFC 6763, section 6.3: a key, `=` and a value a string), each string behind its length. The
+/// text of a revision that is too long for a string is left out.
+fn strings(expected: &Expected) -> Vec<u8> {
+    let Expected { set, first, end, ready, revision } = expected;
+    let replicas = end.saturating_sub(u64::from(*first));
+    let mut strings = Vec::new();
+    let mut push = |text: String| {
+        if let Ok(length) = u8::try_from(text.len()) {
+            strings.push(length);
+            strings.extend(text.as_bytes());
+        }
+    };
+    push(format!("name={set}"));
+    push(format!("replicas={replicas}"));
+    push(format!("start={first}"));
+    push(format!("ready={ready}"));
+    revision.iter().for_each(|revision| push(format!("revision={revision}")));
+    strings
 }
 
 /// Of at most 63 octets, behind its length.
@@ -397,20 +496,22 @@ fn push_text(octets: &mut Vec<u8>, text: &str) {
 }
 
 /// Open addressing over the labels' hashes, half full at most; an index of four octets is cut to a slot's.
-fn table(records: &ServiceRecords) -> Vec<u32> {
-    if records.hosts.is_empty() {
-        return Vec::new();
-    }
-    let mut table = vec![u32::MAX; (records.hosts.len() * 2).next_power_of_two()];
-    let mask = table.len() - 1;
-    for (index, host) in records.hosts.iter().enumerate() {
-        let mut slot = hash(host.label.as_bytes()) & mask;
+fn table<'l>(labels: impl ExactSizeIterator<Item = &'l [u8]>) -> Vec<u32> {
+    let mut table = vec![u32::MAX; slots(labels.len())];
+    let mask = table.len().wrapping_sub(1);
+    for (index, label) in labels.enumerate() {
+        let mut slot = hash(label) & mask;
         while table[slot] != u32::MAX {
             slot = (slot + 1) & mask;
         }
         table[slot] = small(index);
     }
     table
+}
+
+/// Slots of the table of so many hosts.
+fn slots(hosts: usize) -> usize {
+    if hosts == 0 { 0 } else { (hosts * 2).next_power_of_two() }
 }
 
 /// What stands in a slot of so many octets when no host does.
@@ -422,14 +523,6 @@ fn hash(label: &[u8]) -> usize {
     #[allow(clippy::cast_possible_truncation)] // a hash: any of its bits will do
     let hash = HASHER.hash_one(label) as usize;
     hash
-}
-
-/// A canonical decimal number: `01` is no ordinal.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    let canonical = digits == b"0" || digits.first().is_some_and(|first| *first != b'0');
-    let text =
-        std::str::from_utf8(digits).ok().filter(|_| canonical && digits.iter().all(u8::is_ascii_digit))?;
-    text.parse().ok()
 }
 
 /// Where `wanted` stands in `all`, behind the last range found; appended when it does not.
@@ -475,7 +568,8 @@ mod tests {
             v4: hosts.iter().flat_map(|host| host.addresses.v4.clone()).collect(),
             v6: hosts.iter().flat_map(|host| host.addresses.v6.clone()).collect(),
         };
-        let expected = vec![Expected { set: "h".into(), first: 3, end: 7 }];
+        let expected =
+            vec![Expected { set: "h".into(), first: 3, end: 7, ready: 1, revision: Some("h-5d".into()) }];
         ServiceRecords {
             key: ServiceKey { namespace: label("default"), name: label("nginx") },
             shape: Shape::Headless,
@@ -489,7 +583,7 @@ mod tests {
     }
 
     fn mk_entry(records: &ServiceRecords) -> Entry {
-        Entry::new(Key::new(b"\x05nginx\x07default"), records, DEFAULTS)
+        Entry::new(Key::new(b"\x05nginx\x07default"), records, &Notes::default(), DEFAULTS)
     }
 
     #[test]
