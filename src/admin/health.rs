@@ -1,6 +1,6 @@
 //! What `/livez` and `/readyz` say.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -25,10 +25,26 @@ struct Shared {
     stale: ArcSwapOption<(Instant, Duration)>,
 }
 
+/// The health at a moment.
+#[derive(Debug, Clone)]
+pub(super) struct HealthTold {
+    pub(super) ready: bool,
+    pub(super) word: &'static str,
+    pub(super) stale: Option<Duration>,
+    pub(super) degraded: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
 #[derive(Default)]
 struct Told {
     degraded: Vec<String>,
     notes: Vec<String>,
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health").field("word", &self.word().1).finish_non_exhaustive()
+    }
 }
 
 impl Health {
@@ -73,20 +89,18 @@ impl Health {
         [&*told.degraded, &*told.notes].concat().join("; ")
     }
 
+    /// All of it, to be shown.
+    pub(super) fn told(&self) -> HealthTold {
+        let (code, word) = self.word();
+        let Told { degraded, notes } = &**self.shared.told.load();
+        let (degraded, notes) = (degraded.clone(), notes.clone());
+        HealthTold { ready: code == StatusCode::OK, word, stale: self.stale(), degraded, notes }
+    }
+
     /// `/readyz`: a code, and a line for each thing there is to say.
     pub(super) fn ready(&self) -> (StatusCode, String) {
         let told = self.shared.told.load();
-        let (code, word) = if self.shared.draining.load(Ordering::Acquire) {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining")
-        } else if !self.reader.is_synchronised() {
-            (StatusCode::SERVICE_UNAVAILABLE, "not synchronised")
-        } else if self.reader.is_expired() {
-            (StatusCode::SERVICE_UNAVAILABLE, "expired: what was known last is older than stale.max_age")
-        } else if told.degraded.is_empty() {
-            (StatusCode::OK, "ok")
-        } else {
-            (StatusCode::OK, "degraded: answering from what was known last")
-        };
+        let (code, word) = self.word();
         let mut body = format!("{word}\n");
         if let Some(age) = self.stale() {
             let _ = writeln!(body, "known to be right {} s ago", age.as_secs());
@@ -96,16 +110,30 @@ impl Health {
         }
         (code, body)
     }
+
+    fn word(&self) -> (StatusCode, &'static str) {
+        let told = self.shared.told.load();
+        if self.shared.draining.load(Ordering::Acquire) {
+            (StatusCode::SERVICE_UNAVAILABLE, "draining")
+        } else if !self.reader.is_synchronised() {
+            (StatusCode::SERVICE_UNAVAILABLE, "not synchronised")
+        } else if self.reader.is_expired() {
+            (StatusCode::SERVICE_UNAVAILABLE, "expired: what was known last is older than stale.max_age")
+        } else if told.degraded.is_empty() {
+            (StatusCode::OK, "ok")
+        } else {
+            (StatusCode::OK, "degraded: answering from what was known last")
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::zone::{Freshness, Name, Order, PodNames, PtrNames, Settings, Ttl, zone};
+    use crate::zone::{Explain, Freshness, Name, Order, PodNames, PtrNames, Publisher, Settings, Ttl, zone};
 
-    #[test]
-    fn ready_once_synchronised_until_draining() {
-        let (mut publisher, reader) = zone(Settings {
+    pub(in crate::admin) fn mk_zone() -> (Publisher, Reader) {
+        zone(Settings {
             zone: Name::from_text("cluster.local").unwrap(),
             ttl: Ttl { positive: 5, negative: 5, expected: 0 },
             order: Order::Rotate,
@@ -116,7 +144,14 @@ mod tests {
             identity: None,
             namespaces: None,
             upstream: false,
-        });
+            explain: Explain::default(),
+            discovery: None,
+        })
+    }
+
+    #[test]
+    fn ready_once_synchronised_until_draining() {
+        let (mut publisher, reader) = mk_zone();
         let health = Health::new(reader);
         health.tell(vec!["Services: connection refused".to_owned()], Vec::new());
         assert_eq!(

@@ -7,24 +7,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use dashmap::DashMap;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tower::ServiceExt as _;
 use tracing::debug;
 
+use super::access::{Access, Guard, guarded};
+use super::board::Board;
+use super::events::{Streams, events};
 use super::exposition::Form;
-use super::{Health, Metrics};
+use super::patience::Patience;
+use super::{Health, Metrics, api, page};
 
 /// Until the head of the request is there, from the connection on.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
-/// A connection is for one request, and over after this: those that wait, a probe among them, get their turn.
-const CONNECTION: Duration = Duration::from_secs(5);
 /// The most octets of a request's head.
 const MAX_HEAD: usize = 16 << 10;
 /// A client may have one connection of so many. Who opens more and says nothing would keep the kubelet's probes waiting,
@@ -58,6 +63,12 @@ pub struct Pages {
     pub health: Health,
     /// `/metrics`.
     pub metrics: Metrics,
+    /// The page and the API.
+    pub board: Board,
+    /// Who may see them.
+    pub access: Access,
+    /// Event streams at one time. They are counted beside the connections.
+    pub streams: usize,
 }
 
 /// The listener; dropped, it and its connections end.
@@ -79,8 +90,11 @@ impl AdminServer {
         let address = listener.local_addr().map_err(bad)?;
         let mut accepting = JoinSet::new();
         let (by_client, counts) = (Arc::<ByClient>::default(), Arc::<Counts>::default());
+        let streams = Streams(Arc::new(Semaphore::new(pages.streams)));
         tell(&pages.metrics, limit, &by_client, &counts);
-        accepting.spawn(accept(listener, limit, by_client, counts, routes(pages)));
+        tell_streams(&pages.metrics, pages.streams, &streams);
+        let routes = routes(pages, address.ip(), streams);
+        accepting.spawn(accept(listener, limit, by_client, counts, routes));
         Ok(Self { address, _accepting: accepting })
     }
 
@@ -105,9 +119,29 @@ impl AdminServer {
     }
 }
 
-fn routes(pages: Pages) -> Router {
+/// What the page and the API are made of, behind the guard; each answer is one that a browser treats with care.
+fn guarded_routes(pages: &Pages, address: IpAddr, streams: Streams) -> Router {
+    let guard = Arc::new(Guard::new(address, pages.access.clone()));
+    let all = page::routes().merge(api::routes()).route("/api/v1/events", get(events));
+    all.with_state(pages.board.clone())
+        .layer(Extension(streams))
+        .layer(from_fn(take_time))
+        .layer(from_fn_with_state(guard, guarded))
+        .layer(from_fn(async |request: Request, next: Next| page::harden(next.run(request).await)))
+}
+
+/// Who was let in may take longer.
+async fn take_time(request: Request, next: Next) -> Response {
+    if let Some(patience) = request.extensions().get::<Arc<Patience>>() {
+        patience.pages();
+    }
+    next.run(request).await
+}
+
+fn routes(pages: Pages, address: IpAddr, streams: Streams) -> Router {
     const TEXT: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    let guarded = guarded_routes(&pages, address, streams);
     Router::new()
         .route("/livez", get(|| async { (TEXT, "ok\n") }))
         .route(
@@ -131,9 +165,18 @@ fn routes(pages: Pages) -> Router {
             }),
         )
         .fallback(|| async {
-            (StatusCode::NOT_FOUND, TEXT, "not found; there are /livez, /readyz and /metrics\n")
+            (
+                StatusCode::NOT_FOUND,
+                TEXT,
+                "not found; there are /, /api/v1/openapi.json, /livez, /readyz and /metrics\n",
+            )
         })
         .with_state(pages)
+        .merge(guarded)
+        .method_not_allowed_fallback(async || {
+            (StatusCode::METHOD_NOT_ALLOWED, TEXT, "everything here is read with GET or HEAD\n")
+                .into_response()
+        })
 }
 
 fn tell(metrics: &Metrics, limit: usize, by_client: &Arc<ByClient>, counts: &Arc<Counts>) {
@@ -156,6 +199,23 @@ fn tell(metrics: &Metrics, limit: usize, by_client: &Arc<ByClient>, counts: &Arc
             "Connections to the admin address that were closed: as they came, or for their slowness.",
             [("per_client", read(&counts.refused)), ("slow", read(&counts.slow))]
                 .map(|(reason, count)| (vec![("reason", reason)], count)),
+        );
+    });
+}
+
+fn tell_streams(metrics: &Metrics, limit: usize, Streams(places): &Streams) {
+    let places = Arc::clone(places);
+    metrics.tell("streams", move |page| {
+        let open = limit.saturating_sub(places.available_permits());
+        page.gauge(
+            "rollcall_page_streams",
+            "Event streams of the page and the API that are open.",
+            [(vec![], open as u64)],
+        );
+        page.gauge(
+            "rollcall_page_streams_limit",
+            "Event streams of the page and the API that may be open; more are refused.",
+            [(vec![], limit as u64)],
         );
     });
 }
@@ -186,7 +246,13 @@ async fn accept(
             counts.refused.fetch_add(1, Ordering::Relaxed);
             continue;
         };
-        let (service, counts) = (TowerToHyperService::new(routes.clone()), Arc::clone(&counts));
+        let (patience, counts) = (Arc::new(Patience::new((share, slot))), Arc::clone(&counts));
+        let (routes, of_requests) = (routes.clone(), Arc::clone(&patience));
+        let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Arc::clone(&of_requests));
+            routes.clone().oneshot(request)
+        });
         connections.spawn(async move {
             let mut http = hyper::server::conn::http1::Builder::new();
             http.keep_alive(false)
@@ -195,14 +261,13 @@ async fn accept(
                 .max_buf_size(MAX_HEAD);
             let connection = http.serve_connection(TokioIo::new(stream), service);
             // What ends badly is the client's affair.
-            let is_slow = match tokio::time::timeout(CONNECTION, connection).await {
-                Ok(ended) => ended.is_err_and(|error| error.is_timeout()),
-                Err(_) => true,
+            let is_slow = match patience.outlast(connection).await {
+                Some(ended) => ended.is_err_and(|error| error.is_timeout()),
+                None => true,
             };
             if is_slow {
                 counts.slow.fetch_add(1, Ordering::Relaxed);
             }
-            drop((share, slot));
         });
     }
 }
