@@ -7,6 +7,7 @@ mod admission;
 mod cores;
 mod counters;
 mod datagram;
+mod dso;
 mod encrypted;
 mod histogram;
 mod listen;
@@ -25,6 +26,7 @@ mod upstream_cache;
 
 pub use counters::{UdpCounters, UdpCounts};
 pub use datagram::UdpSettings;
+pub use dso::{PushCounters, PushCounts, PushLimits};
 #[cfg(any(feature = "tls", feature = "https"))]
 pub use encrypted::Handshake;
 #[cfg(feature = "https")]

@@ -1,8 +1,10 @@
 //! One packet in, one packet out.
 
+use std::net::IpAddr;
+
 use super::queries::Asked;
 use crate::wire::{Name, Query, Response, pad};
-use crate::zone::{Lookup, Outcome, Reader, Scratch, View, answer, look_up};
+use crate::zone::{Answers, Lookup, Outcome, Reader, Scratch, View, answer, finish, look_up};
 
 /// The most octets that are sent over UDP, and what the OPT records of replies say: what crosses the links of
 /// the day in one piece (the figure of the 2020 DNS flag day).
@@ -70,6 +72,8 @@ pub enum Reply {
         rtype: u16,
         /// What the whole reply may be as large as.
         limit: usize,
+        /// How much the client is told, should the upstream fail.
+        answers: Answers,
     },
 }
 
@@ -127,11 +131,12 @@ impl<'r> Pinned<'r> {
         &mut self,
         packet: &[u8],
         transport: Transport,
+        client: Option<IpAddr>,
         out: &mut [u8],
     ) -> (Reply, Option<Asked>) {
         let mut questions = self.look_up(std::iter::once(packet));
         let asked = questions.asked(0);
-        (questions.respond(0, packet, transport, out), asked)
+        (questions.respond_to(client, 0, packet, transport, out), asked)
     }
 
     /// Reads the questions of packets, as many as there is room for, and finds their names, all before the first
@@ -192,8 +197,21 @@ impl Questions<'_, '_> {
         }
     }
 
-    /// Answers the packet that was looked up at this place, into `out` as [`Pinned::respond`] does.
+    /// Answers the packet that was looked up at this place, into `out` as [`Pinned::respond`] does, as nobody in
+    /// particular is answered.
     pub fn respond(&mut self, index: usize, packet: &[u8], transport: Transport, out: &mut [u8]) -> Reply {
+        self.respond_to(None, index, packet, transport, out)
+    }
+
+    /// The same to a client, which may be told more or less of the reasons than others.
+    pub fn respond_to(
+        &mut self,
+        client: Option<IpAddr>,
+        index: usize,
+        packet: &[u8],
+        transport: Transport,
+        out: &mut [u8],
+    ) -> Reply {
         let (Some(query), Some(question)) = (self.queries.get(index), self.questions.get_mut(index)) else {
             return Reply::Silence;
         };
@@ -209,13 +227,16 @@ impl Questions<'_, '_> {
         let mut response = Response::start(out, query, packet, limit, UDP_PAYLOAD);
         let lookup = match found {
             Ok(lookup) => lookup,
-            Err(code) => return Reply::Send(response.finish(code, None)),
+            Err(code) => return Reply::Send(response.finish(code, &[])),
         };
         match answer(self.view, query, lookup, &mut response, self.scratch) {
-            Outcome::Done(code, error) => Reply::Send(response.finish(code, error)),
+            Outcome::Done(code, reason) => {
+                Reply::Send(finish(self.view, query, response, code, reason.as_ref(), client))
+            }
             Outcome::Chase(target) => {
-                let length = response.finish(0, None);
-                Reply::Chase { length, target, rtype: query.rtype, limit }
+                let length = response.finish(0, &[]);
+                let answers = self.view.answers_for(client);
+                Reply::Chase { length, target, rtype: query.rtype, limit, answers }
             }
         }
     }

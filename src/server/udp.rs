@@ -166,7 +166,8 @@ impl Worker {
                     let mut questions = pinned.look_up(batch.packets());
                     batch.respond(|index, packet, out, envelope| {
                         let Some(asked) = questions.asked(index) else { return 0 };
-                        let reply = questions.respond(index, packet, Transport::Udp, out);
+                        let client = envelope.client().map(|client| client.ip());
+                        let reply = questions.respond_to(client, index, packet, Transport::Udp, out);
                         let park = |chase| {
                             let (socket, envelope) = (Arc::clone(socket), *envelope);
                             Box::new(Parked { socket, envelope, chase, asked, began, moment })
@@ -235,8 +236,9 @@ fn finish(
     match reply {
         Reply::Send(length) => (length, false),
         Reply::Silence => (0, false),
-        Reply::Chase { length, target, rtype, limit } => {
-            let chase = Chase { packet: packet.into(), partial: out[..length].into(), target, rtype, limit };
+        Reply::Chase { length, target, rtype, limit, answers } => {
+            let (packet, partial) = (packet.into(), out[..length].into());
+            let chase = Chase { packet, partial, target, rtype, limit, answers };
             // Without room the client asks again; by then there may be some.
             match parked_tx.map(|tx| tx.try_send(park(chase))) {
                 Some(Ok(())) => (0, true),

@@ -19,7 +19,9 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::upstream_cache::Answers;
-use crate::wire::{Name, Query, Response, ede, rcode};
+use crate::reasons::{Answer, Reason};
+use crate::wire::{Name, Query, Response, rcode};
+use crate::zone::told;
 
 /// What a stranger's questions may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +113,7 @@ pub(super) struct Chase {
     pub(super) target: Name,
     pub(super) rtype: u16,
     pub(super) limit: usize,
+    pub(super) answers: crate::zone::Answers,
 }
 
 impl Upstream {
@@ -267,5 +270,7 @@ pub(super) fn fail(chase: &Chase, out: &mut [u8]) -> usize {
         return 0;
     }
     let response = Response::start(out, &query, &chase.packet, chase.limit, super::responder::UDP_PAYLOAD);
-    response.finish(rcode::SERVFAIL, Some((ede::OTHER, "the upstream did not answer for the external name")))
+    let why = Reason::UpstreamFailed;
+    let error = told(chase.answers, why.code(Answer::Failed), why.constant().unwrap_or_default());
+    response.finish(rcode::SERVFAIL, &[error])
 }

@@ -23,9 +23,11 @@ pub mod rtype {
 pub mod class {
     pub const IN: u16 = 1;
     pub const CH: u16 = 3;
+    pub const ANY: u16 = 255;
 }
 
-/// Response codes (RFC 1035, section 4.1.1; 16 from RFC 6891, section 6.1.3).
+/// Response codes (RFC 1035, section 4.1.1; 9 from RFC 2136, section 2.2; 11 from RFC 8490, section 5.4.5; 16 from
+/// RFC 6891, section 6.1.3).
 #[allow(missing_docs)]
 pub mod rcode {
     pub const NOERROR: u16 = 0;
@@ -34,15 +36,7 @@ pub mod rcode {
     pub const NXDOMAIN: u16 = 3;
     pub const NOTIMP: u16 = 4;
     pub const REFUSED: u16 = 5;
+    pub const NOTAUTH: u16 = 9;
+    pub const DSOTYPENI: u16 = 11;
     pub const BADVERS: u16 = 16;
-}
-
-/// Extended DNS Error codes (RFC 8914, section 4).
-pub mod ede {
-    /// No code of its own: the text says it.
-    pub const OTHER: u16 = 0;
-    /// The server has no data yet (section 4.15).
-    pub const NOT_READY: u16 = 14;
-    /// The question is outside the zones served (section 4.21).
-    pub const NOT_AUTHORITATIVE: u16 = 20;
 }

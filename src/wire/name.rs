@@ -59,10 +59,52 @@ impl Name {
         finish(wire)
     }
 
+    /// Reads a name that stands at `at` in a message, compressed or not (RFC 1035, section 4.1.4), in any octets; gives what
+    /// stands behind it, too. A pointer leads backwards only, so that no message makes a loop.
+    ///
+    /// # Errors
+    /// When it is cut short, points forwards, or is too long.
+    pub fn from_message(message: &[u8], at: usize) -> Result<(Self, usize), NameError> {
+        let mut wire = Vec::new();
+        let (mut here, mut first, mut behind) = (at, at, None);
+        loop {
+            let length = usize::from(*message.get(here).ok_or(NameError::Malformed)?);
+            if length >= 0xc0 {
+                let low = *message.get(here + 1).ok_or(NameError::Malformed)?;
+                let target = (length & 0x3f) << 8 | usize::from(low);
+                if target >= first {
+                    return Err(NameError::Malformed);
+                }
+                behind.get_or_insert(here + 2);
+                (here, first) = (target, target);
+                continue;
+            }
+            if length > MAX_LABEL {
+                return Err(NameError::Malformed);
+            }
+            let label = message.get(here..here + 1 + length).ok_or(NameError::Malformed)?;
+            if wire.len() + label.len() > MAX_NAME {
+                return Err(NameError::TooLong);
+            }
+            // A length octet is at most 63, below 'A': lower-casing leaves it alone.
+            wire.extend(label.iter().map(u8::to_ascii_lowercase));
+            here += 1 + length;
+            if length == 0 {
+                return Ok((Self(wire.into()), behind.unwrap_or(here)));
+            }
+        }
+    }
+
     /// The octets, root included.
     #[must_use]
     pub fn as_wire(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The first label, lower case; empty for the root.
+    #[must_use]
+    pub fn first_label(&self) -> &[u8] {
+        labels(&self.0).next().unwrap_or_default()
     }
 
     /// How many labels, the root not counted.
@@ -275,6 +317,31 @@ mod tests {
         assert_eq!(Name::from_text(&format!("{longest}x")), Err(NameError::TooLong));
         assert_eq!(Name::from_text("a..b"), Err(NameError::EmptyLabel));
         assert_eq!(Name::from_text("a b"), Err(NameError::BadCharacter));
+    }
+
+    #[test]
+    fn a_name_of_a_message_may_be_compressed() {
+        let message = b"\x03WEB\x05nginx\x00\x02a.\xc0\x00\xc0\x0b!";
+        let name = Name::from_message(message, 0).unwrap();
+        assert_eq!((name.0.to_string(), name.1), ("web.nginx.".to_owned(), 11));
+        let (name, behind) = Name::from_message(message, 11).unwrap();
+        assert_eq!((name.to_string().as_str(), behind), ("a\\..web.nginx.", 16));
+        assert_eq!((name.first_label(), name.label_count()), (&b"a."[..], 3));
+        assert_eq!(Name::from_message(message, 16).unwrap(), (name, 18));
+        // Cut short, a loop, forwards, a label type that there is not.
+        for (octets, at) in [
+            (&b"\x03we"[..], 0),
+            (b"\xc0\x00", 0),
+            (b"\x01a\xc0\x00", 0),
+            (b"\xc0\x02\x00", 0),
+            (b"\x41", 0),
+            (b"", 0),
+            (b"\xc0", 0),
+        ] {
+            assert_eq!(Name::from_message(octets, at), Err(NameError::Malformed), "{octets:?}");
+        }
+        let long = [&[63; 64][..], &[63; 64], &[63; 64], &[63; 64], &[0]].concat();
+        assert_eq!(Name::from_message(&long, 0), Err(NameError::TooLong));
     }
 
     #[test]

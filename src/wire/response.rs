@@ -36,6 +36,18 @@ impl<'a> RecordSet<'a> {
     }
 }
 
+/// An Extended DNS Error (RFC 8914): its INFO-CODE, and its EXTRA-TEXT or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extended<'a> {
+    /// One of the registry.
+    pub code: u16,
+    /// UTF-8, without an end.
+    pub text: &'a str,
+}
+
+/// The option's code (RFC 8914, section 2).
+const EXTENDED_ERROR: u16 = 15;
+
 /// A reply being written.
 pub struct Response<'b> {
     buffer: &'b mut [u8],
@@ -230,36 +242,35 @@ impl<'b> Response<'b> {
         self.counts[1]
     }
 
+    /// Whether the client sent EDNS, and so is sent an OPT record.
+    #[must_use]
+    pub fn has_edns(&self) -> bool {
+        self.edns.is_some()
+    }
+
     /// Writes OPT and header; gives the reply's length.
     ///
-    /// `error` is an Extended DNS Error (RFC 8914): it is added when the client sent EDNS and it fits, and
-    /// never pushes a record out.
-    pub fn finish(mut self, rcode: u16, error: Option<(u16, &str)>) -> usize {
+    /// `errors` are Extended DNS Errors (RFC 8914): each is added when the client sent EDNS and it fits, or without its
+    /// text where only that fits. None pushes a record out, or makes a reply one that is cut short.
+    pub fn finish(mut self, rcode: u16, errors: &[Option<Extended<'_>>]) -> usize {
         if let Some((dnssec_ok, payload)) = self.edns {
             self.limit += OPT;
             let [high, _] = (rcode << 4).to_be_bytes();
             let flags = if dnssec_ok { 0x80 } else { 0 };
             let [p0, p1] = payload.to_be_bytes();
             let [t0, t1] = rtype::OPT.to_be_bytes();
-            let head = [0, t0, t1, p0, p1, high, 0, flags, 0];
-            let option = error.and_then(|(code, text)| {
-                let length = u16::try_from(text.len() + 2).ok()?;
-                let room = self.limit.checked_sub(self.length + OPT + 4)?;
-                (usize::from(length) <= room).then_some((code, text, length))
-            });
-            let written = match option {
-                Some((code, text, length)) => self.put(&[
-                    &head,
-                    &(length + 4).to_be_bytes(),
-                    &[0, 15],
-                    &length.to_be_bytes(),
-                    &code.to_be_bytes(),
-                    text.as_bytes(),
-                ]),
-                None => self.put(&[&head, &[0, 0]]),
-            };
-            if written.is_ok() {
+            if self.put(&[&[0, t0, t1, p0, p1, high, 0, flags, 0, 0, 0]]).is_ok() {
                 self.counts[Section::Additional as usize] += 1;
+                let options = self.length;
+                let written = errors.iter().flatten().fold(false, |written, error| {
+                    let bare = Extended { code: error.code, text: "" };
+                    self.option(error).or_else(|Full| self.option(&bare)).is_ok() || written
+                });
+                if written {
+                    let length = u16::try_from(self.length - options).unwrap_or_default();
+                    let to = self.buffer.get_mut(options - 2..options).unwrap_or_default();
+                    to.copy_from_slice(&length.to_be_bytes());
+                }
             }
         }
         let flags = self.flags | (rcode & 15);
@@ -269,6 +280,12 @@ impl<'b> Response<'b> {
             slot.copy_from_slice(&word.to_be_bytes());
         }
         self.length
+    }
+
+    fn option(&mut self, error: &Extended<'_>) -> Result<(), Full> {
+        let length = u16::try_from(error.text.len() + 2).map_err(|_| Full)?;
+        let [option, length, code] = [EXTENDED_ERROR, length, error.code].map(u16::to_be_bytes);
+        self.put(&[&option, &length, &code, error.text.as_bytes()])
     }
 
     fn put(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
@@ -306,7 +323,7 @@ mod tests {
         let mut buffer = vec![0; 600];
         let mut response = Response::start(&mut buffer, &query, PACKET, limit, 1232);
         write(&mut response);
-        let length = response.finish(0, Some((20, "why")));
+        let length = response.finish(0, &[Some(Extended { code: 20, text: "why" }), None]);
         buffer.truncate(length);
         buffer
     }
@@ -321,6 +338,30 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_loses_its_text_then_itself_and_the_next_may_fit() {
+        let errors = [(0, "a sentence"), (3, "")].map(|(code, text)| Some(Extended { code, text }));
+        let options = |limit: usize| {
+            let mut query = Query::default();
+            query.parse(PACKET).unwrap();
+            let mut buffer = vec![0; 600];
+            let length = Response::start(&mut buffer, &query, PACKET, limit, 1232).finish(3, &errors);
+            assert_eq!((buffer[2] & 2, buffer[3] & 15), (0, 3), "no TC");
+            assert_eq!(usize::from(buffer[31]), length - 32);
+            buffer[32..length].to_vec()
+        };
+        let (whole, bare, second) = (
+            &b"\x00\x0f\x00\x0c\x00\x00a sentence"[..],
+            b"\x00\x0f\x00\x02\x00\x00",
+            b"\x00\x0f\x00\x02\x00\x03",
+        );
+        assert_eq!(options(32 + 22), [whole, &second[..]].concat());
+        assert_eq!(options(32 + 21), whole, "no room for the second");
+        assert_eq!(options(32 + 15), [&bare[..], second].concat());
+        assert_eq!(options(32 + 11), bare);
+        assert_eq!(options(32 + 5), b"");
+    }
+
+    #[test]
     fn a_full_reply_keeps_its_opt_and_whole_records() {
         let mut full = None;
         let reply = reply(21 + 11 + 16 + 8, |r| {
@@ -329,7 +370,11 @@ mod tests {
         });
         assert_eq!(full, Some(Err(Full)));
         assert_eq!(&reply[6..8], b"\x00\x01");
-        assert_eq!(reply.len(), 21 + 16 + 11, "the error text is left out, the OPT is not");
+        assert_eq!(
+            reply.len(),
+            21 + 16 + 11 + 6,
+            "the error's text is left out, its code and the OPT are not"
+        );
         assert_eq!(&reply[21..37], b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x01\x02\x03\x04");
     }
 }

@@ -8,7 +8,7 @@ seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET…]}
 shift
 case $seconds in '' | *[!0-9]*) echo "SECONDS is a whole number, not '$seconds'" >&2; exit 2 ;; esac
 targets=("$@")
-[ $# -gt 0 ] || targets=(name manifests respond snapshot)
+[ $# -gt 0 ] || targets=(name manifests respond snapshot kept stateful)
 
 command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 build=${CARGO_TARGET_DIR:-$PWD/target}

@@ -1,6 +1,6 @@
 //! One question, one reply, as octets: what HTTPS and QUIC have in common once their own words are read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -58,7 +58,7 @@ impl Exchange {
     /// The reply; None where the packet deserves silence. Waits for the upstream alone.
     pub(super) async fn answer(&self, packet: &[u8], ends: Ends) -> Option<Vec<u8>> {
         let (began, moment) = (Instant::now(), self.tap.asked());
-        let reply = match self.at_desk(packet, began) {
+        let reply = match self.at_desk(packet, ends.client.ip(), began) {
             Looked::Up(reply) => reply,
             Looked::Silence => return None,
             Looked::Chase(upstream, asked, chase) => {
@@ -79,7 +79,7 @@ impl Exchange {
     }
 
     /// The part that waits for nothing. A desk where that panics is left behind.
-    fn at_desk(&self, packet: &[u8], began: Instant) -> Looked {
+    fn at_desk(&self, packet: &[u8], client: IpAddr, began: Instant) -> Looked {
         let desks = || self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let free = desks().pop();
         let mut desk = free.unwrap_or_else(|| Desk {
@@ -88,16 +88,17 @@ impl Exchange {
             cell: self.counters.queries().cell(),
         });
         let Desk { responder, reply, cell } = &mut desk;
-        let (answer, asked) = responder.pin().respond_and_tell(packet, self.transport, reply);
+        let (answer, asked) = responder.pin().respond_and_tell(packet, self.transport, Some(client), reply);
         let upstream = match &answer {
             Reply::Chase { .. } => self.upstream.get(),
             _ => None,
         };
         let looked = match (answer, asked, upstream) {
             (Reply::Silence, ..) | (_, None, _) => Looked::Silence,
-            (Reply::Chase { length, target, rtype, limit }, Some(asked), Some(upstream)) => {
+            (Reply::Chase { length, target, rtype, limit, answers }, Some(asked), Some(upstream)) => {
                 let (packet, partial) = (packet.into(), reply[..length].into());
-                Looked::Chase(upstream, asked, Box::new(Chase { packet, partial, target, rtype, limit }))
+                let chase = Chase { packet, partial, target, rtype, limit, answers };
+                Looked::Chase(upstream, asked, Box::new(chase))
             }
             (Reply::Send(length) | Reply::Chase { length, .. }, Some(asked), _) => {
                 let length = self.transport.pad(reply, length);

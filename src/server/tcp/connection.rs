@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +15,10 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
+use super::stateful::Heard;
 use super::{Desk, Shared};
 use crate::server::admission::{Guard, LAST};
+use crate::server::dso::Session;
 use crate::server::memory::{OWN, Octets, OutOfMemory, Share};
 use crate::server::queries::{Asked, QueryCell};
 use crate::server::responder::{Reply, Responder, Transport};
@@ -28,7 +30,7 @@ use crate::wire::rcode;
 pub(super) const READ: usize = 16 << 10;
 /// Answers that are written before more are made: small questions have large answers, and a client that does
 /// not read must not hold many. One more may be added to it, of at most 64 KiB.
-const MOST_OUTPUT: usize = 16 << 10;
+pub(super) const MOST_OUTPUT: usize = 16 << 10;
 /// Messages that are answered before other connections have their turn, the most and the least: they are divided among
 /// those whose turn was over and who wait for the next one. Who pipelines thousands keeps a new question waiting for as
 /// long as 512 of them take, some 400 µs, up to eight such clients together; a client alone has its answers written in
@@ -38,7 +40,7 @@ const TURN: [usize; 2] = [512, 64];
 const WEIGHT: usize = 256;
 /// Messages in a row that were no question (silence or FORMERR), behind which a connection is closed: its client does
 /// not speak DNS, or has lost count of the octets.
-const MOST_GARBAGE: usize = 16;
+const MOST_GARBAGE: usize = 4;
 /// A length in front of each message (RFC 1035, section 4.2.2).
 const PREFIX: usize = 2;
 /// What a connection may hold unanswered: a message that is not whole yet, and what was read behind it.
@@ -70,12 +72,15 @@ pub(super) async fn serve<S: Stream>(
     mut stop_rx: watch::Receiver<bool>,
 ) -> Option<S> {
     let (input, output) = (Vec::new(), Vec::new());
+    let client = stream.tcp().peer_addr().ok().map(|client| client.ip());
     let mut connection = Connection {
         stream,
+        client,
         input,
         output,
         unflushed: false,
         waiting: None,
+        session: None,
         held: None,
         share: None,
         spent: 0,
@@ -94,16 +99,20 @@ pub(super) async fn serve<S: Stream>(
 }
 
 /// Small while it is idle: no buffer has room then, and nothing is allocated beside it.
-struct Connection<'s, S> {
-    stream: S,
+pub(super) struct Connection<'s, S> {
+    pub(super) stream: S,
+    /// Who may be told more or less than others.
+    client: Option<IpAddr>,
     /// What was read and is not answered: less than one message, unless its turn is over.
     input: Vec<u8>,
     /// What the client was not ready to take.
-    output: Vec<u8>,
+    pub(super) output: Vec<u8>,
     /// TLS has taken octets that the client was not ready to take.
     unflushed: bool,
     /// Replies that wait for the upstream: they may be overtaken (RFC 7766, section 6.2.1.1).
-    waiting: Option<JoinSet<Completed>>,
+    pub(super) waiting: Option<JoinSet<Completed>>,
+    /// From its first stateful operation on.
+    pub(super) session: Option<Box<Session>>,
     /// Of the memory of all connections: what the two buffers have, once that is more than its own.
     held: Option<Octets>,
     /// There from the first octets that are held.
@@ -114,7 +123,7 @@ struct Connection<'s, S> {
     turn: usize,
     /// Messages in a row that were no question.
     garbage: usize,
-    shared: &'s Arc<Shared>,
+    pub(super) shared: &'s Arc<Shared>,
     guard: &'s Guard,
 }
 
@@ -134,7 +143,7 @@ struct Answered {
 
 /// What happened to a connection.
 #[derive(Default)]
-struct Turn {
+pub(super) struct Turn {
     /// The client will say nothing more, or is not listened to any more.
     ended: bool,
     wrote: bool,
@@ -144,6 +153,11 @@ struct Turn {
 
 impl Turn {
     const END: Self = Self { ended: true, wrote: false, more: false };
+
+    /// Nothing was read.
+    pub(super) fn wrote(wrote: bool) -> Self {
+        Self { ended: false, wrote, more: false }
+    }
 }
 
 impl<S: Stream> Connection<'_, S> {
@@ -157,6 +171,8 @@ impl<S: Stream> Connection<'_, S> {
                 let _place = InTurn::among(&self.shared.in_turn);
                 yield_now().await;
             }
+            // What was read waits until there is room for what it asks for.
+            let held_back = more && self.is_crowded();
             let others = self.shared.in_turn.load(Ordering::Relaxed);
             self.turn = (TURN[0] / (1 + others)).max(TURN[1]);
             let turn = if !self.output.is_empty() || self.unflushed {
@@ -164,7 +180,7 @@ impl<S: Stream> Connection<'_, S> {
                 timeout(idle, self.write_out()).await.inspect_err(|_| self.guard.count_idle())??;
                 // What had no room is answered before more is read.
                 Turn { wrote: true, more: true, ended: false }
-            } else if more {
+            } else if more && !held_back {
                 let shared = self.shared;
                 poll_fn(|cx| Poll::Ready(shared.at_desk(|desk| self.answer_read(cx, desk, 0)))).await?
             } else if closed && self.waiting.is_none() {
@@ -172,7 +188,14 @@ impl<S: Stream> Connection<'_, S> {
             } else if stopping && !closed && Instant::now() >= deadline {
                 Turn::END
             } else {
-                let reads = !closed && self.in_waiting() < self.shared.limits().pipelined;
+                let reads = !closed && !held_back && self.in_waiting() < self.shared.limits().pipelined;
+                // A session has times of its own, and is cut when they are over (RFC 8490, section 6).
+                let session = self.session.as_ref().filter(|_| !stopping).map(|session| session.deadline());
+                if session.is_some_and(|deadline| Instant::now() >= deadline) {
+                    self.session.iter().for_each(|session| session.expire());
+                    return Err(self.abort("the client of a session was silent for too long, or did not go"));
+                }
+                let until = session.unwrap_or(deadline);
                 tokio::select! {
                     biased;
                     // A stop soon ends the reading; the replies that are due are still written.
@@ -182,14 +205,15 @@ impl<S: Stream> Connection<'_, S> {
                         continue;
                     }
                     turn = poll_fn(|cx| self.poll_turn(cx, reads)) => turn?,
-                    () = sleep_until(deadline), if reads => {
+                    () = sleep_until(until), if session.is_some() => continue,
+                    () = sleep_until(until), if reads && session.is_none() => {
                         self.guard.count_idle();
                         Turn::END
                     }
                 }
             };
             closed |= turn.ended;
-            more = turn.more;
+            more = turn.more || held_back;
             if turn.wrote && !stopping {
                 idle = self.shared.limits().idle;
                 deadline = Instant::now() + idle;
@@ -230,6 +254,9 @@ impl<S: Stream> Connection<'_, S> {
                 self.account()?;
                 return Poll::Ready(Ok(Turn { more, ..Turn::default() }));
             }
+        }
+        if let Poll::Ready(turn) = self.poll_pushes(cx) {
+            return Poll::Ready(turn);
         }
         if !reads {
             return Poll::Pending;
@@ -292,7 +319,7 @@ impl<S: Stream> Connection<'_, S> {
     }
 
     /// Holds as many octets as the buffers have room for, of the memory of all; where there are not, this is the end.
-    fn account(&mut self) -> io::Result<()> {
+    pub(super) fn account(&mut self) -> io::Result<()> {
         let room = self.input.capacity() + self.output.capacity();
         if room <= OWN {
             self.held = None;
@@ -312,7 +339,7 @@ impl<S: Stream> Connection<'_, S> {
     }
 
     /// Writes as much as the client takes at once.
-    fn write(&mut self, cx: &mut Context<'_>, output: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, output: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < output.len() {
             match Pin::new(&mut self.stream).poll_write(cx, &output[written..])? {
@@ -344,7 +371,7 @@ impl<S: Stream> Connection<'_, S> {
         // What is left over where memory is short shall have room in what is the connection's own.
         let most = if self.shared.memory.is_short() { OWN / 4 } else { MOST_OUTPUT };
         while self.in_waiting() < pipelined && self.garbage < MOST_GARBAGE {
-            if output.len() >= most || done.messages >= self.turn {
+            if output.len() >= most || done.messages >= self.turn || self.is_crowded() {
                 done.more = true;
                 break;
             }
@@ -354,7 +381,18 @@ impl<S: Stream> Connection<'_, S> {
             let Some(packet) = input.get(begin..begin + length) else { break };
             done.used = begin + length;
             done.messages += 1;
-            let (answer, asked) = responder.pin().respond_and_tell(packet, transport, reply);
+            match self.stateful(packet, output)? {
+                Heard::Question => {}
+                Heard::Operation => {
+                    self.garbage = 0;
+                    continue;
+                }
+                Heard::Garbage => {
+                    self.garbage += 1;
+                    continue;
+                }
+            }
+            let (answer, asked) = responder.pin().respond_and_tell(packet, transport, self.client, reply);
             let Some(asked) = asked else {
                 self.garbage += 1;
                 continue;
@@ -365,10 +403,11 @@ impl<S: Stream> Connection<'_, S> {
             };
             match (answer, upstream) {
                 (Reply::Silence, _) => {}
-                (Reply::Chase { length, target, rtype, limit }, Some(upstream)) => {
+                (Reply::Chase { length, target, rtype, limit, answers }, Some(upstream)) => {
                     self.garbage = 0;
                     let (packet, partial) = (packet.into(), reply[..length].into());
-                    self.wait_for(upstream, asked, moment, Chase { packet, partial, target, rtype, limit })?;
+                    let chase = Chase { packet, partial, target, rtype, limit, answers };
+                    self.wait_for(upstream, asked, moment, chase)?;
                 }
                 (Reply::Send(length) | Reply::Chase { length, .. }, _) => {
                     let is_garbage = reply.get(3).is_some_and(|low| u16::from(low & 15) == rcode::FORMERR);

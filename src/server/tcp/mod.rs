@@ -1,6 +1,7 @@
 //! TCP (RFC 7766): several questions a connection, answered as they come; what a client may hold is bounded.
 
 mod connection;
+mod stateful;
 
 use std::io;
 use std::sync::atomic::AtomicUsize;
@@ -19,6 +20,7 @@ use tracing::debug;
 use self::connection::{READ, serve};
 use super::UpstreamSlot;
 use super::admission::{Admission, Guard, accept};
+use super::dso::{Hub, PushCounters, PushLimits};
 use super::memory::StreamMemory;
 use super::queries::QueryCell;
 use super::responder::{Responder, Transport};
@@ -37,18 +39,24 @@ pub struct TcpLimits {
     pub idle: Duration,
     /// Questions of one connection that wait for the upstream.
     pub pipelined: usize,
+    /// Stateful operations.
+    pub push: PushLimits,
 }
 
 /// How long a stop waits for clients to take their replies.
 const DRAIN: Duration = Duration::from_secs(1);
+
 /// The TCP side of the server, running.
 pub struct TcpServer {
     shared: Arc<Shared>,
+    hub: Arc<Hub>,
     admission: Arc<Admission>,
     /// Of each transport.
     counters: Vec<TcpCounters>,
     stop_tx: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    /// Tells subscribers of changes.
+    hub_task: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// What the connections of one transport share.
@@ -60,6 +68,7 @@ struct Shared {
     tap: Tap,
     memory: StreamMemory,
     transport: Transport,
+    hub: Arc<Hub>,
     counters: TcpCounters,
     /// Connections that wait for their next turn.
     in_turn: AtomicUsize,
@@ -86,6 +95,7 @@ impl Shared {
         tap: Tap,
         memory: StreamMemory,
         transport: Transport,
+        hub: Arc<Hub>,
     ) -> Arc<Self> {
         let counters = TcpCounters::new(limits.load().connections);
         Arc::new(Self {
@@ -95,6 +105,7 @@ impl Shared {
             tap,
             memory,
             transport,
+            hub,
             counters,
             in_turn: AtomicUsize::new(0),
             desks: Mutex::default(),
@@ -137,6 +148,7 @@ impl TcpServer {
         memory: &StreamMemory,
     ) -> io::Result<Self> {
         let swapped = Arc::new(ArcSwap::from_pointee(limits));
+        let hub = Hub::new(reader.clone(), Arc::clone(&swapped));
         let mut server = Self {
             shared: Shared::new(
                 reader.clone(),
@@ -145,14 +157,18 @@ impl TcpServer {
                 tap.clone(),
                 memory.clone(),
                 Transport::Tcp,
+                Arc::clone(&hub),
             ),
+            hub,
             admission: Admission::new(limits.connections, limits.per_client),
             counters: Vec::new(),
             stop_tx: watch::Sender::new(false),
             tasks: JoinSet::new(),
+            hub_task: None,
         };
         let shared = Arc::clone(&server.shared);
         server.accept(listeners, &Beginning::Plain, &shared)?;
+        server.hub_task = Some(tokio::spawn(Arc::clone(&server.hub).run()));
         Ok(server)
     }
 
@@ -167,9 +183,10 @@ impl TcpServer {
         listeners: Vec<std::net::TcpListener>,
         handshake: super::encrypted::Handshake,
     ) -> io::Result<TcpCounters> {
-        let Shared { reader, upstream, limits, tap, memory, .. } = &*self.shared;
-        let (limits, tap, memory) = (Arc::clone(limits), tap.clone(), memory.clone());
-        let shared = Shared::new(reader.clone(), upstream.clone(), limits, tap, memory, Transport::Tls);
+        let Shared { reader, upstream, limits, tap, memory, hub, .. } = &*self.shared;
+        let (limits, tap, memory, hub) = (Arc::clone(limits), tap.clone(), memory.clone(), Arc::clone(hub));
+        let (reader, upstream) = (reader.clone(), upstream.clone());
+        let shared = Shared::new(reader, upstream, limits, tap, memory, Transport::Tls, hub);
         self.accept(listeners, &Beginning::Handshake(handshake), &shared)?;
         Ok(shared.counters.clone())
     }
@@ -199,22 +216,33 @@ impl TcpServer {
         self.shared.counters.clone()
     }
 
+    /// What is counted of stateful operations.
+    #[must_use]
+    pub fn push_counters(&self) -> PushCounters {
+        self.hub.counters()
+    }
+
     /// Replaces the limits. Connections that are open stay, even where they are too many now; they go by the new limits
     /// from their next reply on.
     pub fn set_limits(&self, limits: TcpLimits) {
         self.shared.limits.store(Arc::new(limits));
+        self.hub.limits_changed();
         self.admission.set(limits.connections, limits.per_client);
         self.counters.iter().for_each(|counters| counters.set_limit(limits.connections));
     }
 
     /// Answers what arrived, stops accepting, lets each connection write what it has, and ends.
     pub async fn stop(mut self) {
+        self.hub.stop();
         let _ = self.stop_tx.send(true);
         let joined = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(DRAIN, joined).await.is_err() {
             debug!("connections that do not read their replies are cut");
         }
         self.tasks.shutdown().await;
+        if let Some(task) = self.hub_task {
+            task.abort();
+        }
     }
 }
 

@@ -1,0 +1,415 @@
+//! Who waits for what: names, the sessions that wait for them, and what they were told.
+//!
+//! One lock, which nobody on the way of a question takes: who subscribes, who leaves, and the one task that tells of
+//! changes. It is let go of between names, so that a publish of a whole cluster holds nobody up.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use foldhash::{HashMap, HashSet};
+
+use super::counters::PushCounters;
+use super::outbox::{Frame, Outbox};
+use super::session::LONG;
+use super::topic::{Encoded, PADDING_BLOCK, Subscriber, Topic};
+use super::{PushLimits, Session};
+use crate::server::responder::Transport;
+use crate::server::tcp::TcpLimits;
+use crate::wire::dso::{Subscription, response, retry_delay};
+use crate::wire::{ParsedName, class, rcode, rtype};
+use crate::zone::{Changed, Dependence, Follower, Reader, Standing, StandingRecord, View, refusal, standing};
+
+/// How long names are looked at before the lock is let go of: who subscribes waits for it on a thread that answers others.
+const AT_A_TIME: Duration = Duration::from_millis(1);
+
+/// A whole name, lower case.
+pub(super) type Owner = Arc<[u8]>;
+
+/// Sessions and subscriptions of one server.
+pub(crate) struct Hub {
+    reader: Reader,
+    follower: Follower,
+    limits: Arc<ArcSwap<TcpLimits>>,
+    pub(super) counters: PushCounters,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    by_name: HashMap<Owner, Named>,
+    by_dependence: HashMap<Dependence, HashSet<Owner>>,
+    sessions: HashMap<u64, Open>,
+    /// The ID of the last one.
+    last: u64,
+    subscriptions: usize,
+    /// No session is opened any more.
+    stopped: bool,
+}
+
+/// A session, as it is seen from here.
+struct Open {
+    outbox: Arc<Outbox>,
+    transport: Transport,
+}
+
+/// A name that somebody waits for.
+struct Named {
+    dependence: Dependence,
+    /// By type: one, or a few.
+    topics: Vec<Topic>,
+}
+
+/// Why there is no subscription: the code, and after how many milliseconds to try again.
+pub(super) type Refusal = (u16, u32);
+
+impl Hub {
+    pub(crate) fn new(reader: Reader, limits: Arc<ArcSwap<TcpLimits>>) -> Arc<Self> {
+        let follower = reader.follow();
+        let (counters, state) = (PushCounters::default(), Mutex::default());
+        Arc::new(Self { reader, follower, limits, counters, state })
+    }
+
+    pub(crate) fn counters(&self) -> PushCounters {
+        self.counters.clone()
+    }
+
+    pub(crate) fn limits(&self) -> PushLimits {
+        self.limits.load().push
+    }
+
+    /// Tells of changes, for ever. However it ends, nobody is left who thinks that there are none.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let _stops = Stops(&self);
+        loop {
+            let changed = self.follower.changed().await;
+            let names: Vec<Owner> = {
+                let state = self.lock();
+                match &changed {
+                    Changed::Everything => state.by_name.keys().cloned().collect(),
+                    Changed::These(these) => {
+                        let waited_for = these.iter().filter_map(|one| state.by_dependence.get(one));
+                        waited_for.flatten().cloned().collect()
+                    }
+                }
+            };
+            let mut rest = &*names;
+            while !rest.is_empty() {
+                rest = self.tell(rest);
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Looks at names for a while, one at least, and tells those who wait for them what differs; gives the rest.
+    fn tell<'n>(&self, names: &'n [Owner]) -> &'n [Owner] {
+        let mut state = self.lock();
+        let (began, view) = (Instant::now(), self.reader.view());
+        let mut parsed = ParsedName::default();
+        let mut rest = names;
+        while let Some((owner, behind)) = rest.split_first() {
+            rest = behind;
+            if parsed.parse(owner).is_ok() {
+                self.look(&mut state, &view, &parsed);
+            }
+            if began.elapsed() > AT_A_TIME {
+                break;
+            }
+        }
+        rest
+    }
+
+    /// Looks at a name: all of its topics at one moment, so that a session may change from one to another.
+    fn look(&self, state: &mut State, view: &View<'_>, name: &ParsedName) {
+        let queue = self.limits().queue;
+        let Some(named) = state.by_name.get_mut(name.as_wire()) else { return };
+        let mut over: Vec<(u64, Ending)> = Vec::new();
+        for topic in &mut named.topics {
+            match standing(view, name, topic.rtype) {
+                // Nobody concludes anything from what is not known: who waits goes on knowing what it knew, and is
+                // told when it is known again.
+                Standing::Unknown(_) => {}
+                Standing::Outside(_) => {
+                    over.extend(topic.subscribers.keys().map(|session| (*session, Ending::Withdrawn)));
+                }
+                Standing::Records(now) => {
+                    let slow = self.tell_topic(topic, now, name.as_wire(), queue);
+                    over.extend(slow.into_iter().map(|session| (session, Ending::Slow)));
+                }
+            }
+        }
+        for (session, ending) in over {
+            if let Some(open) = state.sessions.get(&session) {
+                self.end(&open.outbox, ending);
+            }
+        }
+    }
+
+    /// Gives the sessions that have no room for it.
+    fn tell_topic(
+        &self,
+        topic: &mut Topic,
+        now: Vec<StandingRecord>,
+        owner: &[u8],
+        queue: usize,
+    ) -> Vec<u64> {
+        let Some(difference) = topic.replace(now) else { return Vec::new() };
+        let mut encoded = Encoded::default();
+        let mut slow = Vec::new();
+        let (mut messages, mut octets) = (0, 0);
+        for (session, subscriber) in topic.subscribers.iter().filter(|(_, subscriber)| !subscriber.covered) {
+            let (frames, fresh) = encoded.frames(subscriber.pads, |block| difference.encode(owner, block));
+            if fresh {
+                self.counters.add(|cells| &cells.encoded, frames.len() as u64);
+            }
+            if subscriber.outbox.tell(frames.iter().cloned(), queue) {
+                messages += frames.len();
+                octets += length(&frames);
+            } else {
+                slow.push(*session);
+            }
+        }
+        self.counters.add(|cells| &cells.messages, messages as u64);
+        self.counters.add(|cells| &cells.octets, octets as u64);
+        slow
+    }
+
+    /// Ends a session: its client is told why, and when to come back (RFC 8490, section 6.6.1).
+    fn end(&self, outbox: &Outbox, ending: Ending) {
+        let limits = self.limits();
+        let code = match ending {
+            Ending::Stopped => rcode::NOERROR,
+            Ending::Slow => rcode::SERVFAIL,
+            Ending::Withdrawn => rcode::NOTAUTH,
+            Ending::Forbidden => rcode::REFUSED,
+        };
+        if outbox.end(retry_delay(code, limits.retry_for_one())) {
+            match ending {
+                Ending::Stopped => {}
+                Ending::Slow => self.counters.add(|cells| &cells.slow, 1),
+                Ending::Withdrawn | Ending::Forbidden => self.counters.add(|cells| &cells.withdrawn, 1),
+            }
+        }
+    }
+
+    /// Ends all sessions, and opens no other: the server stops.
+    pub(crate) fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        state.sessions.values().for_each(|open| self.end(&open.outbox, Ending::Stopped));
+    }
+
+    /// Goes by new limits: sessions where there are to be none any more are ended. Those that are too many stay.
+    pub(crate) fn limits_changed(&self) {
+        let (state, limits) = (self.lock(), self.limits());
+        let forbidden = state.sessions.values().filter(|open| !limits.allows(open.transport));
+        forbidden.for_each(|open| self.end(&open.outbox, Ending::Forbidden));
+    }
+
+    /// Opens a session; None where there are as many as may be.
+    pub(super) fn open(self: &Arc<Self>, transport: Transport) -> Option<Session> {
+        let mut state = self.lock();
+        if state.stopped || state.sessions.len() >= self.limits().sessions {
+            return None;
+        }
+        state.last += 1;
+        let (id, outbox) = (state.last, Arc::<Outbox>::default());
+        state.sessions.insert(id, Open { outbox: Arc::clone(&outbox), transport });
+        self.counters.set(|cells| &cells.sessions, state.sessions.len());
+        self.counters.add(|cells| &cells.opened, 1);
+        Some(Session::new(Arc::clone(self), id, outbox))
+    }
+
+    /// Adds a subscription: the response, and behind it all that is there (RFC 8765, section 6.2.2).
+    pub(super) fn subscribe(
+        &self,
+        (session, outbox): (u64, &Arc<Outbox>),
+        message: u16,
+        wanted: Subscription<'_>,
+        pads: bool,
+    ) -> Result<Owner, Refusal> {
+        let limits = self.limits();
+        let later = || limits.retry_for_one();
+        if !matches!(wanted.class, class::IN | class::ANY) {
+            return Err((rcode::NOTAUTH, LONG));
+        }
+        // What stands in no zone (RFC 6895, section 3.1), and the serial, which changes with every other name.
+        if matches!(wanted.rtype, 0 | rtype::SOA | rtype::OPT | 249..=254) {
+            return Err((rcode::REFUSED, later()));
+        }
+        let mut parsed = ParsedName::default();
+        parsed.parse(wanted.name).map_err(|_| (rcode::FORMERR, LONG))?;
+        let mut state = self.lock();
+        if state.subscriptions >= limits.subscriptions {
+            return Err((rcode::SERVFAIL, later()));
+        }
+        if state.by_name.is_empty() {
+            // Before the first look: what changes behind it is noticed.
+            self.follower.watch(true);
+        }
+        let view = self.reader.view();
+        let owner = match refusal(&view, &parsed) {
+            Some(Standing::Outside(_)) => Err((rcode::NOTAUTH, LONG)),
+            Some(_) => Err((rcode::SERVFAIL, later())),
+            None => {
+                if !state.has_topic(&parsed, wanted.rtype) {
+                    // The new topic begins at this moment, and so all of the name's are at it.
+                    self.look(&mut state, &view, &parsed);
+                }
+                Ok(state.topic(&view, &parsed, wanted.rtype))
+            }
+        }
+        .inspect_err(|_| self.follower.watch(!state.by_name.is_empty()))?;
+        drop(view);
+        let Some(named) = state.by_name.get_mut(&owner) else { return Err((rcode::SERVFAIL, later())) };
+        let Some(topic) = named.topics.iter_mut().find(|topic| topic.rtype == wanted.rtype) else {
+            return Err((rcode::SERVFAIL, later()));
+        };
+        let (frames, fresh) = topic.current(&owner, pads);
+        let subscriber = topic.subscribers.entry(session).or_insert_with(|| Subscriber {
+            outbox: Arc::clone(outbox),
+            pads,
+            count: 0,
+            covered: false,
+        });
+        subscriber.count += 1;
+        named.cover(session);
+        state.subscriptions += 1;
+        let block = pads.then_some(PADDING_BLOCK);
+        let response: Frame = response(message, rcode::NOERROR, None, block).into();
+        if fresh {
+            self.counters.add(|cells| &cells.encoded, frames.len() as u64);
+        }
+        let all = std::iter::once(response).chain(frames.iter().cloned());
+        // One that is told to go hears of nothing else.
+        if outbox.answer(all) {
+            self.counters.add(|cells| &cells.messages, frames.len() as u64);
+            self.counters.add(|cells| &cells.octets, length(&frames) as u64);
+        }
+        self.count(&state);
+        Ok(owner)
+    }
+
+    /// Removes a subscription.
+    pub(super) fn unsubscribe(&self, session: u64, owner: &Owner, rtype: u16) {
+        let mut state = self.lock();
+        state.remove(session, owner, rtype);
+        self.count(&state);
+        self.rest(&state);
+    }
+
+    /// Forgets a session.
+    pub(super) fn leave<'s>(&self, session: u64, subscriptions: impl Iterator<Item = (&'s Owner, u16)>) {
+        let mut state = self.lock();
+        subscriptions.for_each(|(owner, rtype)| state.remove(session, owner, rtype));
+        state.sessions.remove(&session);
+        self.count(&state);
+        self.rest(&state);
+    }
+
+    /// Is told of nothing while nobody waits for anything.
+    fn rest(&self, state: &State) {
+        if state.by_name.is_empty() {
+            self.follower.watch(false);
+            drop(self.follower.take());
+        }
+    }
+
+    fn count(&self, state: &State) {
+        self.counters.set(|cells| &cells.sessions, state.sessions.len());
+        self.counters.set(|cells| &cells.subscriptions, state.subscriptions);
+        self.counters.set(|cells| &cells.names, state.by_name.len());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops when it is let go of.
+struct Stops<'h>(&'h Hub);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Why a session is ended by us.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// The server stops.
+    Stopped,
+    /// The client does not read.
+    Slow,
+    /// A name that it waits for is not served any longer.
+    Withdrawn,
+    /// Sessions are not to be had any longer on its transport.
+    Forbidden,
+}
+
+fn length(frames: &[Frame]) -> usize {
+    frames.iter().map(|frame| frame.len()).sum()
+}
+
+impl State {
+    fn has_topic(&self, name: &ParsedName, rtype: u16) -> bool {
+        let is_there = |named: &Named| named.topics.iter().any(|topic| topic.rtype == rtype);
+        self.by_name.get(name.as_wire()).is_some_and(is_there)
+    }
+
+    /// Has a topic of a name and type. Of a new one is looked up what is there.
+    fn topic(&mut self, view: &View<'_>, name: &ParsedName, rtype: u16) -> Owner {
+        let known = self.by_name.get_key_value(name.as_wire()).map(|(owner, _)| Arc::clone(owner));
+        let owner = known.unwrap_or_else(|| name.as_wire().into());
+        let named = self.by_name.entry(Arc::clone(&owner)).or_insert_with(|| {
+            let dependence = Dependence::of(view, name);
+            self.by_dependence.entry(dependence.clone()).or_default().insert(Arc::clone(&owner));
+            Named { dependence, topics: Vec::new() }
+        });
+        if named.topics.iter().all(|topic| topic.rtype != rtype)
+            && let Standing::Records(now) = standing(view, name, rtype)
+        {
+            named.topics.push(Topic::new(rtype, now));
+        }
+        owner
+    }
+
+    fn remove(&mut self, session: u64, owner: &Owner, rtype: u16) {
+        self.subscriptions = self.subscriptions.saturating_sub(1);
+        let Some(named) = self.by_name.get_mut(owner) else { return };
+        if let Some(topic) = named.topics.iter_mut().find(|topic| topic.rtype == rtype)
+            && let Some(subscriber) = topic.subscribers.get_mut(&session)
+        {
+            subscriber.count -= 1;
+            if subscriber.count == 0 {
+                topic.subscribers.remove(&session);
+            }
+        }
+        named.topics.retain(|topic| !topic.subscribers.is_empty());
+        named.cover(session);
+        if named.topics.is_empty() {
+            let dependence = named.dependence.clone();
+            self.by_name.remove(owner);
+            if let Some(names) = self.by_dependence.get_mut(&dependence) {
+                names.remove(owner);
+                if names.is_empty() {
+                    self.by_dependence.remove(&dependence);
+                }
+            }
+        }
+    }
+}
+
+impl Named {
+    /// Has a session told of each change once.
+    fn cover(&mut self, session: u64) {
+        let has_all = |topic: &Topic| topic.rtype == rtype::ANY && topic.subscribers.contains_key(&session);
+        let covered = self.topics.iter().any(has_all);
+        for topic in self.topics.iter_mut().filter(|topic| topic.rtype != rtype::ANY) {
+            if let Some(subscriber) = topic.subscribers.get_mut(&session) {
+                subscriber.covered = covered;
+            }
+        }
+    }
+}
