@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::plugin;
 use crate::config::{Cluster, Config, Typed, TypedSource};
 use crate::source::kubernetes::Access;
 
@@ -27,7 +28,8 @@ pub(super) struct SourceFlags {
 
     /// Take the cluster from the API server of this kubeconfig
     ///
-    /// `serve` and `records` without any source: the files that KUBECONFIG names, else the service account of the pod.
+    /// Without any source: the files that KUBECONFIG names, else the service account of the pod; as `kubectl rollcall`
+    /// what kubectl would take. `check` asks no cluster that its `--config` does not name.
     #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
     kubeconfig: Option<String>,
 
@@ -60,7 +62,8 @@ pub(super) struct SourceFlags {
 /// The cluster that the surroundings name, where nothing else does.
 fn around() -> Option<Cluster> {
     let kubeconfig = std::env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
-    let access = if kubeconfig {
+    // kubectl takes ~/.kube/config where nothing is set, and this one too as its plugin.
+    let access = if kubeconfig || plugin::is_called() {
         Access::Kubeconfig { file: None, context: None }
     } else if Access::is_in_cluster() {
         Access::InCluster
@@ -83,6 +86,30 @@ impl SourceFlags {
             service_cidr: self.service_cidr.clone(),
         };
         Typed { zone: self.zone.clone(), source, ..Typed::default() }
+    }
+
+    /// Whether a flag names a cluster, or a file that may.
+    pub(super) fn names_a_source(&self) -> bool {
+        self.config.is_some()
+            || self.manifests.is_some()
+            || self.kubeconfig.is_some()
+            || self.context.is_some()
+    }
+
+    /// The flags that were given and say how a cluster is read: of one that a server has read they say nothing.
+    pub(super) fn of_a_cluster_that_is_read(&self) -> Vec<&'static str> {
+        let given = [
+            ("--label-selector", self.label_selector.is_some()),
+            ("--pod-cidr", self.pod_cidr.is_some()),
+            ("--service-cidr", self.service_cidr.is_some()),
+            ("--zone", self.zone.is_some()),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag).collect()
+    }
+
+    /// The first of the namespaces.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespaces.as_ref()?.first().map(String::as_str)
     }
 
     /// The configuration of flags, environment and file.

@@ -1,16 +1,21 @@
 //! The command line: one file a subcommand. Exit codes are 0, 1 (something is wrong with the input or the
-//! machine; said on standard error) and 2 (the command line itself; clap says it).
+//! machine; said on standard error) and 2 (the command line itself; clap says it); `explain` and `watch` have a third.
 
 mod check;
+mod colour;
 mod completions;
+mod explain;
 mod flags;
 mod man;
+mod peers;
+mod plugin;
 mod records;
 mod serve;
+mod watch;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// An authoritative DNS server for Kubernetes headless services and StatefulSets.
 ///
@@ -33,10 +38,16 @@ struct Cli {
 enum Command {
     /// Answer questions over UDP and TCP, TLS, HTTPS and QUIC
     Serve(serve::Serve),
-    /// Validate configuration and manifests: list every problem, exit 1 if there is an error
+    /// Find what is wrong with configuration, manifests or a live cluster; exit 1 if there is an error
     Check(check::Check),
     /// Print the zone as a master file
     Records(records::Records),
+    /// Say why a name is answered as it is: the way from the question to the answer, and what to do
+    Explain(explain::Explain),
+    /// Show every set of a running server in the terminal, live
+    Watch(watch::Watch),
+    /// Follow the peers of a headless service, and act on each change
+    Peers(Box<peers::PeersFlags>),
     /// Print completions for a shell
     Completions(completions::Completions),
     /// Print the manual page, or write those of all subcommands to a folder
@@ -46,13 +57,24 @@ enum Command {
 /// Parses the command line and runs it.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    if let Some(result) = peers::as_peer_finder() {
+        return code(result);
+    }
+    let command = plugin::named(Cli::command());
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    code(match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Records(records) => records.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Watch(watch) => watch.run(),
+        Command::Peers(peers) => peers.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
-    };
+    })
+}
+
+fn code(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         // A reader that has enough (`| head`) is no error.

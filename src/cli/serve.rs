@@ -25,8 +25,10 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Vec<String>>,
 
-    /// Tell health and metrics here over HTTP (/livez, /readyz, /metrics): ADDRESS:PORT, :PORT for every address, or off
-    /// [default: 127.0.0.1:9153]
+    /// Tell health and metrics here over HTTP (/livez, /readyz, /metrics), and show the page: ADDRESS:PORT, :PORT for every
+    /// address, or off [default: 127.0.0.1:9153]
+    ///
+    /// The page at / and the API at /api/v1/ are shown on loopback, elsewhere with the token of `[page] token_file`.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
 

@@ -1,0 +1,201 @@
+//! From events to what is printed and done: held back, debounced, and told.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tracing::info;
+
+use crate::peers::{Difference, Event, Kind, List, Options, Peer, Peers};
+
+use super::actions::{Actions, Failed, Told};
+use super::gate::Gate;
+use super::{MOST_DEBOUNCES, Output};
+
+/// All that the command line says.
+pub(super) struct Plan {
+    pub(super) options: Options,
+    pub(super) gate: Gate,
+    pub(super) debounce: Duration,
+    pub(super) output: Output,
+    /// One list and no more, within this time.
+    pub(super) once: Option<Duration>,
+    /// As peer-finder: a hook that fails is the end.
+    pub(super) at_once: bool,
+    pub(super) actions: Arc<Actions>,
+}
+
+/// A list that may be told, and since when it may.
+struct Pending {
+    list: Arc<List>,
+    first: Instant,
+    due: Instant,
+}
+
+struct Following {
+    plan: Plan,
+    pending: Option<Pending>,
+    /// Why the newest list is held back, as it was said.
+    held: Option<String>,
+    told: Option<Arc<List>>,
+    newest: watch::Sender<Option<Arc<Told>>>,
+}
+
+/// SIGTERM and SIGINT.
+struct End {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl End {
+    fn new() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn comes(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Follows until a signal, or until one list is told.
+pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
+    let mut end = End::new()?;
+    let mut peers = Peers::follow(plan.options.clone())?;
+    let (newest, newest_rx) = watch::channel(None);
+    let acts = plan.once.is_none() && !plan.actions.is_empty();
+    let mut worker = acts.then(|| tokio::spawn(Arc::clone(&plan.actions).run(newest_rx, plan.at_once)));
+    let deadline = plan.once.map(|patience| Instant::now() + patience);
+    let mut following = Following { plan, pending: None, held: None, told: None, newest };
+    loop {
+        let due = following.pending.as_ref().map(|pending| pending.due);
+        tokio::select! {
+            () = end.comes() => break,
+            event = peers.next() => match event {
+                Some(event) => following.take(&event),
+                None => break,
+            },
+            () = until(due) => {
+                if let Some(told) = following.tell()?
+                    && following.plan.once.is_some()
+                {
+                    return once(&following.plan.actions, &told).await;
+                }
+            }
+            () = until(deadline) => {
+                let why = following.held.as_deref().unwrap_or("no server says who the peers are");
+                anyhow::bail!("{why}, and --timeout is over");
+            }
+            result = ended(&mut worker) => return result,
+        }
+    }
+    // What is under way is finished; a second signal does not wait for it.
+    drop(following);
+    tokio::select! {
+        result = async { if worker.is_some() { ended(&mut worker).await } else { Ok(ExitCode::SUCCESS) } } => result,
+        () = end.comes() => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The end of what acts, where something does.
+async fn ended(worker: &mut Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<ExitCode> {
+    match worker {
+        Some(worker) => worker.await.context("the hooks' task")?.map(|()| ExitCode::SUCCESS),
+        None => std::future::pending().await,
+    }
+}
+
+/// Acts on the one list; the code of a hook that fails is ours.
+async fn once(actions: &Arc<Actions>, told: &Told) -> anyhow::Result<ExitCode> {
+    let Err(error) = actions.once(told).await else { return Ok(ExitCode::SUCCESS) };
+    match error.downcast_ref::<Failed>() {
+        Some(failed) => {
+            crate::run::say_error(&format!("rollcall: {failed}"));
+            Ok(ExitCode::from(failed.error.code()))
+        }
+        None => Err(error),
+    }
+}
+
+impl Following {
+    /// Takes an event over: it is told when it is due, unless there is a newer one by then.
+    fn take(&mut self, event: &Event) {
+        if let Some(why) = self.plan.gate.holds(&event.list) {
+            if self.held.as_ref() != Some(&why) {
+                info!("held back: {why}");
+            }
+            (self.held, self.pending) = (Some(why), None);
+            return;
+        }
+        self.held = None;
+        let now = Instant::now();
+        // Only who the peers are is worth waiting for; that nothing is known is told at once.
+        let wait = if event.difference.is_empty() && self.pending.is_none() {
+            Duration::ZERO
+        } else {
+            self.plan.debounce
+        };
+        let first = self.pending.as_ref().map_or(now, |pending| pending.first);
+        // A list that never stands still is told all the same.
+        let due = (now + wait).min(first + wait * MOST_DEBOUNCES);
+        self.pending = Some(Pending { list: Arc::clone(&event.list), first, due });
+    }
+
+    /// Tells the list that is due.
+    fn tell(&mut self) -> anyhow::Result<Option<Told>> {
+        let Some(Pending { list, .. }) = self.pending.take() else { return Ok(None) };
+        let Some(event) = Event::between(self.told.as_deref(), Arc::clone(&list)) else { return Ok(None) };
+        let choice = self.plan.actions.choice;
+        let peers = choice.of(&list);
+        let before = self.told.as_ref().map(|before| choice.of(before)).unwrap_or_default();
+        let difference = Difference::between(&before, &peers);
+        self.told = Some(Arc::clone(&list));
+        if event.kind == Kind::Change && difference.is_empty() {
+            return Ok(None);
+        }
+        self.print(&event, &peers, &difference)?;
+        let told = Told { peers, expected: list.expected, way: list.way.as_str() };
+        self.newest.send_if_modified(|newest| {
+            let is_news = newest.as_ref().is_none_or(|before| before.peers != told.peers);
+            if is_news {
+                *newest = Some(Arc::new(told.clone()));
+            }
+            is_news
+        });
+        Ok(Some(told))
+    }
+
+    fn print(&self, event: &Event, peers: &[Peer], difference: &Difference) -> anyhow::Result<()> {
+        let actions = &self.plan.actions;
+        let text = match self.plan.output {
+            Output::None => return Ok(()),
+            Output::Json => actions.of.event(event.kind.as_str(), &event.list, peers, difference)? + "\n",
+            // Names are told where they differ; a line of nothing stands between two lists.
+            Output::Names if event.kind != Kind::Start && difference.is_empty() => return Ok(()),
+            Output::Names => {
+                let between = if event.kind == Kind::Start { "" } else { "\n" };
+                between.to_owned() + &actions.choice.lines(peers)
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+}
