@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::resolve::Resolver;
 use super::typed::{TypedLimits, TypedTls};
-use crate::server::{EncryptedAddress, EncryptedLimits, StreamLimits, TlsVersion};
+use crate::server::{EncryptedAddress, EncryptedLimits, EncryptedTransport, StreamLimits, TlsVersion};
 
 /// What is to be known of the encrypted transports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,14 @@ pub struct Encrypted {
     pub reload: Duration,
     /// What clients may hold.
     pub limits: EncryptedLimits,
+}
+
+impl Encrypted {
+    /// Whether TLS is listened on.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.listen.iter().any(|listen| listen.transport == EncryptedTransport::Tls)
+    }
 }
 
 impl Resolver {

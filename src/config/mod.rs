@@ -6,8 +6,11 @@
 mod changes;
 mod encrypted;
 mod error;
+mod explain;
 mod log;
 mod numbers;
+mod page;
+mod push;
 mod resolve;
 mod typed;
 
@@ -16,8 +19,9 @@ pub use encrypted::Encrypted;
 pub use error::{ConfigError, Problem};
 pub use log::{Log, LogFormat};
 pub use numbers::{NUMBERS, Number};
-pub use resolve::{Admin, Cluster, Config, Snapshot, Stale};
+pub use page::Page;
+pub use resolve::{Admin, Cluster, Config, Looks, Snapshot, Stale};
 pub use typed::{
-    Typed, TypedDnstap, TypedLimits, TypedLog, TypedReload, TypedSnapshot, TypedSource, TypedStale, TypedTls,
-    TypedTtl, TypedUpstream,
+    Typed, TypedDnstap, TypedExplain, TypedLimits, TypedLog, TypedPage, TypedPush, TypedReload,
+    TypedSnapshot, TypedSource, TypedStale, TypedTls, TypedTtl, TypedUpstream,
 };

@@ -12,13 +12,14 @@ use super::encrypted::Encrypted;
 use super::error::{ConfigError, Problem};
 use super::log::{Log, LogFormat, filter};
 use super::numbers::of;
+use super::page::Page;
 use super::typed::{Typed, TypedSnapshot, TypedSource};
 use crate::model::{Label, Selector};
 use crate::server::{DnstapAddress, EncryptedAddress, TcpLimits, UdpSettings, UpstreamLimits};
 use crate::source::kubernetes::{self, Access};
 use crate::source::manifests;
 use crate::wire::Name;
-use crate::zone::{Nameserver, Order, PodNames, PtrNames, Ttl};
+use crate::zone::{Discovery, Explain, Nameserver, Order, PodNames, PtrNames, Ttl};
 
 /// The configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +47,13 @@ pub struct Config {
     /// None: none is kept.
     pub snapshot: Option<Snapshot>,
     pub stale: Stale,
+    /// Who is told why an answer is empty.
+    pub explain: Explain,
+    pub looks: Looks,
     pub upstream: Vec<SocketAddr>,
     pub upstream_limits: UpstreamLimits,
+    /// None: nobody is to look for push notifications here.
+    pub discovery: Option<Discovery>,
     pub udp: UdpSettings,
     pub tcp: TcpLimits,
     /// Octets that connections of every transport may hold together.
@@ -57,6 +63,8 @@ pub struct Config {
     /// The operator named the address: one that cannot be bound is an error.
     pub admin_is_given: bool,
     pub admin_connections: usize,
+    /// What is shown of the cluster there, and to whom.
+    pub page: Page,
     pub log: Log,
     /// Nowhere, or the one reader.
     pub dnstap: Option<DnstapAddress>,
@@ -83,6 +91,15 @@ pub struct Snapshot {
     pub path: PathBuf,
     /// The least time between two writes.
     pub interval: Duration,
+}
+
+/// How pods of sets that are not whole are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looks {
+    /// How often.
+    pub rate: kubernetes::Rate,
+    /// The most octets of what they say.
+    pub memory: usize,
 }
 
 /// How long the last known records are good for.
@@ -141,9 +158,10 @@ impl Config {
         let namespaces = r.namespaces(typed.source.namespaces);
         let selector = typed.source.label_selector.unwrap_or_default();
         let selector = r.one("source.label_selector", &selector, parse::<Selector>).unwrap_or_default();
+        let servers = r.servers(&typed.ns.unwrap_or(default_ns), &zone);
+        let encrypted = r.encrypted(&encrypted, &typed.tls, limits);
         let config = Self {
             listen: r.all("listen", &listen, |text| address(text, 53)),
-            encrypted: r.encrypted(&encrypted, &typed.tls, limits),
             listen_is_given,
             order: r.choice(
                 "order",
@@ -166,7 +184,6 @@ impl Config {
                 &texts(typed.reverse, &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"]),
                 reverse,
             ),
-            ns: r.servers(&typed.ns.unwrap_or(default_ns), &zone),
             identity: r
                 .one::<Box<str>>("identity", typed.identity.as_deref().unwrap_or_default(), |text| {
                     if text.len() > 255 {
@@ -215,6 +232,16 @@ impl Config {
                 max_age: Some(max_age).filter(|seconds| *seconds > 0).map(Duration::from_secs),
                 ttl_cap: r.number("stale.ttl_cap", typed.stale.ttl_cap),
             },
+            looks: Looks {
+                rate: kubernetes::Rate {
+                    interval: Duration::from_secs(
+                        r.number("explain.set_interval", typed.explain.set_interval),
+                    ),
+                    sets: r.number("explain.sets_per_second", typed.explain.sets_per_second),
+                },
+                memory: r.number::<usize>("explain.pods_memory", typed.explain.pods_memory) << 20,
+            },
+            explain: r.explain(typed.explain),
             upstream: r.all("upstream.servers", &typed.upstream.servers.unwrap_or_default(), |text| {
                 address(text, 53)
             }),
@@ -238,12 +265,14 @@ impl Config {
                 per_client: r.number("limits.tcp_connections_per_client", limits.tcp_connections_per_client),
                 idle: Duration::from_secs(r.number("limits.tcp_idle", limits.tcp_idle)),
                 pipelined: r.number("limits.tcp_pipelined", limits.tcp_pipelined),
+                push: r.push(&typed.push),
             },
             stream_memory: r.number::<usize>("limits.stream_memory", limits.stream_memory) << 20,
             lameduck: Duration::from_secs(r.number("limits.lameduck", lameduck)),
             admin: admin.unwrap_or(Admin::Off),
             admin_is_given,
             admin_connections: r.number("limits.admin_connections", limits.admin_connections),
+            page: r.page(typed.page, limits),
             log: Log {
                 format: r.choice(
                     "log.format",
@@ -258,6 +287,9 @@ impl Config {
             dnstap: r.dnstap(typed.dnstap.socket, typed.dnstap.tcp),
             tap_queue: r.number("limits.tap_queue", limits.tap_queue),
             follow: typed.reload.follow.unwrap_or(true),
+            discovery: r.discovery(&typed.push, &encrypted, &servers),
+            encrypted,
+            ns: servers,
             typed: as_typed,
             zone,
         };
@@ -314,7 +346,12 @@ impl Resolver {
         self.problems.push(Problem { key: key.to_owned(), message: message.into() });
     }
 
-    fn one<T>(&mut self, key: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub(super) fn one<T>(
+        &mut self,
+        key: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         parse(text).map_err(|message| self.say(key, message)).ok()
     }
 

@@ -26,11 +26,14 @@ pub struct Typed {
     pub source: TypedSource,
     pub snapshot: TypedSnapshot,
     pub stale: TypedStale,
+    pub explain: TypedExplain,
     pub upstream: TypedUpstream,
     pub log: TypedLog,
     pub dnstap: TypedDnstap,
     pub reload: TypedReload,
     pub tls: TypedTls,
+    pub page: TypedPage,
+    pub push: TypedPush,
     pub limits: TypedLimits,
 }
 
@@ -74,6 +77,20 @@ pub struct TypedSnapshot {
 pub struct TypedStale {
     pub max_age: Option<u64>,
     pub ttl_cap: Option<u64>,
+}
+
+/// `[explain]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedExplain {
+    pub answers: Option<String>,
+    pub full: Option<Vec<String>>,
+    pub codes: Option<Vec<String>>,
+    pub off: Option<Vec<String>>,
+    pub set_interval: Option<u64>,
+    pub sets_per_second: Option<u64>,
+    pub pods_memory: Option<u64>,
 }
 
 /// `[upstream]`.
@@ -122,6 +139,33 @@ pub struct TypedTls {
     pub reload: Option<u64>,
 }
 
+/// `[page]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedPage {
+    pub token_file: Option<String>,
+    pub hosts: Option<Vec<String>>,
+}
+
+/// `[push]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedPush {
+    pub tls: Option<bool>,
+    pub tcp: Option<bool>,
+    pub name: Option<String>,
+    pub port: Option<u64>,
+    pub sessions: Option<u64>,
+    pub subscriptions: Option<u64>,
+    pub subscriptions_per_session: Option<u64>,
+    pub queue: Option<u64>,
+    pub keepalive: Option<u64>,
+    pub inactivity: Option<u64>,
+    pub retry: Option<u64>,
+}
+
 /// `[limits]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -162,6 +206,8 @@ pub struct TypedLimits {
     pub list_page: Option<u64>,
     pub object_size: Option<u64>,
     pub admin_connections: Option<u64>,
+    pub page_streams: Option<u64>,
+    pub page_changes: Option<u64>,
 }
 
 /// How a value stands in the environment.
@@ -195,6 +241,10 @@ const KEYS: &[(&str, Form)] = &[
     ("source.pod_cidr", Form::List),
     ("source.service_cidr", Form::List),
     ("snapshot.path", Form::Text),
+    ("explain.answers", Form::Text),
+    ("explain.full", Form::List),
+    ("explain.codes", Form::List),
+    ("explain.off", Form::List),
     ("upstream.servers", Form::List),
     ("log.format", Form::Text),
     ("log.level", Form::Text),
@@ -204,6 +254,11 @@ const KEYS: &[(&str, Form)] = &[
     ("tls.certificate", Form::Text),
     ("tls.key", Form::Text),
     ("tls.min_version", Form::Text),
+    ("page.token_file", Form::Text),
+    ("page.hosts", Form::List),
+    ("push.tls", Form::Bool),
+    ("push.tcp", Form::Bool),
+    ("push.name", Form::Text),
     ("limits.udp_pin", Form::Bool),
 ];
 
@@ -225,6 +280,7 @@ impl Typed {
             typed.dnstap.socket.as_mut(),
             typed.tls.certificate.as_mut(),
             typed.tls.key.as_mut(),
+            typed.page.token_file.as_mut(),
         ];
         for path in manifests.into_iter().chain(own.into_iter().flatten()) {
             let absolute: PathBuf = folder.join(&*path);
@@ -287,6 +343,15 @@ impl Typed {
                 max_age: self.stale.max_age.or(other.stale.max_age),
                 ttl_cap: self.stale.ttl_cap.or(other.stale.ttl_cap),
             },
+            explain: TypedExplain {
+                answers: self.explain.answers.or(other.explain.answers),
+                full: self.explain.full.or(other.explain.full),
+                codes: self.explain.codes.or(other.explain.codes),
+                off: self.explain.off.or(other.explain.off),
+                set_interval: self.explain.set_interval.or(other.explain.set_interval),
+                sets_per_second: self.explain.sets_per_second.or(other.explain.sets_per_second),
+                pods_memory: self.explain.pods_memory.or(other.explain.pods_memory),
+            },
             source: self.source.or(other.source),
             upstream: TypedUpstream { servers: self.upstream.servers.or(other.upstream.servers) },
             log: TypedLog {
@@ -302,7 +367,30 @@ impl Typed {
                 min_version: self.tls.min_version.or(other.tls.min_version),
                 reload: self.tls.reload.or(other.tls.reload),
             },
+            page: TypedPage {
+                token_file: self.page.token_file.or(other.page.token_file),
+                hosts: self.page.hosts.or(other.page.hosts),
+            },
+            push: self.push.or(other.push),
             limits: self.limits.or(other.limits),
+        }
+    }
+}
+
+impl TypedPush {
+    fn or(self, other: Self) -> Self {
+        Self {
+            tls: self.tls.or(other.tls),
+            tcp: self.tcp.or(other.tcp),
+            name: self.name.or(other.name),
+            port: self.port.or(other.port),
+            sessions: self.sessions.or(other.sessions),
+            subscriptions: self.subscriptions.or(other.subscriptions),
+            subscriptions_per_session: self.subscriptions_per_session.or(other.subscriptions_per_session),
+            queue: self.queue.or(other.queue),
+            keepalive: self.keepalive.or(other.keepalive),
+            inactivity: self.inactivity.or(other.inactivity),
+            retry: self.retry.or(other.retry),
         }
     }
 }
@@ -372,6 +460,8 @@ impl TypedLimits {
             list_page: self.list_page.or(other.list_page),
             object_size: self.object_size.or(other.object_size),
             admin_connections: self.admin_connections.or(other.admin_connections),
+            page_streams: self.page_streams.or(other.page_streams),
+            page_changes: self.page_changes.or(other.page_changes),
         }
     }
 }

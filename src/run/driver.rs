@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use foldhash::HashSet;
+
 use crate::cluster::{Dirty, Index, Kind, ObjectName, ServiceObjects};
-use crate::model::{Object, ServiceKey, ServiceShape};
-use crate::records::{Input, Problem, Settings, service_records};
-use crate::zone::{Change, Freshness, Publisher};
+use crate::model::{Label, Object, PodState, ServiceKey, ServiceShape, StatefulSet};
+use crate::reasons::{Facts, Incomplete, Notes, Reason, incomplete, of_service, owners};
+use crate::records::{Input, Problem, ServiceRecords, Settings, service_records};
+use crate::source::kubernetes::SetName;
+use crate::zone::{Change, Freshness, KeptError, Publisher};
 
 /// Owns the index and the publisher; what changes in one is published by the other.
 pub struct Driver {
@@ -17,8 +21,13 @@ pub struct Driver {
     own: Vec<IpAddr>,
     /// The clusterIPs of the Services that select this pod.
     in_front: BTreeMap<ServiceKey, Vec<IpAddr>>,
+    /// The sets of Services some of whose replicas have no name, while somebody is told why.
+    incomplete: BTreeMap<ServiceKey, Vec<Incomplete>>,
+    wanted: BTreeMap<SetName, Option<Vec<u64>>>,
     revision: u64,
     pods_known: bool,
+    /// Somebody is told why names are absent: it is kept beside the records.
+    explains: bool,
 }
 
 /// What a publish did.
@@ -26,6 +35,8 @@ pub struct Driver {
 pub struct Published {
     /// How many values of the zone differ.
     pub changed: usize,
+    /// How many services, namespaces and pods were looked at for it.
+    pub dirty: usize,
     /// What could not be published.
     pub problems: Vec<Problem>,
     /// Other addresses are in front of this process than before.
@@ -43,9 +54,17 @@ impl Driver {
             settings,
             own: Vec::new(),
             in_front,
+            incomplete: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             revision: 0,
             pods_known: false,
+            explains: false,
         }
+    }
+
+    /// Keeps why names are absent, or does not; see [`Driver::publish`]. What was published is not made again.
+    pub fn set_explains(&mut self, explains: bool) {
+        self.explains = explains;
     }
 
     /// Tells where this process is reached, so that Services in front of it are found.
@@ -77,10 +96,33 @@ impl Driver {
         by_kind.into_iter().for_each(|(kind, objects)| self.index.reset(kind, objects));
     }
 
-    /// Puts another cluster in the place of the one that is known; see [`Driver::publish`]. All of it is to be dirty, and
-    /// nothing was published yet.
+    /// Puts another cluster in the place of the one that is known; see [`Driver::publish`]. All of it is to be dirty.
     pub fn load(&mut self, index: Index) {
         self.index = index;
+        // What is published and not in it goes.
+        let (services, namespaces) = self.publisher.names();
+        let services = services.into_iter().map(Dirty::Service);
+        self.index.touch(services.chain(namespaces.into_iter().map(Dirty::Namespace)));
+    }
+
+    /// Serves a zone that was kept before the cluster that it was made of is known; [`Driver::load`] is to follow.
+    ///
+    /// # Errors
+    /// When it is none that would be made of that cluster; see [`Publisher::take_up`].
+    pub fn take_up(&mut self, zone: &[u8]) -> Result<(), KeptError> {
+        self.publisher.take_up(zone, &self.rules())
+    }
+
+    /// Appends the zone, for [`Driver::take_up`]; by any thread, while this one goes on publishing.
+    pub fn keep(&self) -> impl FnOnce(&mut Vec<u8>) + Send + 'static {
+        let (reader, rules) = (self.publisher.reader(), self.rules());
+        move |out| reader.keep(&rules, out)
+    }
+
+    /// What records are made by, and what is kept beside them, beside the objects.
+    fn rules(&self) -> String {
+        let Settings { zone, endpoint_pod_names } = &self.settings;
+        format!("{} {zone} {endpoint_pod_names} {}", env!("CARGO_PKG_VERSION"), self.explains)
     }
 
     /// Says what the serial was before this process; see [`Publisher::resume_serial`].
@@ -105,17 +147,31 @@ impl Driver {
         self.publisher.set_freshness(freshness);
     }
 
+    /// Says since when what is published is stale; see [`Publisher::set_stale_reason`].
+    pub fn set_stale_reason(&mut self, reason: Reason<'_>) {
+        self.publisher.set_stale_reason(reason);
+    }
+
     /// Publishes what changed since the last time. Before the first answers every core makes records: a start waits for
     /// them, and nobody else does.
     pub fn publish(&mut self) -> Published {
         let dirty: Vec<Dirty> = self.index.take_dirty().into_iter().collect();
         self.revision += u64::from(!dirty.is_empty());
-        let mut published = Published::default();
-        let (index, settings, own) = (&self.index, &self.settings, &*self.own);
-        let make = |dirty: &Dirty| change(index, settings, own, dirty);
-        let in_front = &mut self.in_front;
+        let mut published = Published { dirty: dirty.len(), ..Published::default() };
+        let (index, settings, own, explains) = (&self.index, &self.settings, &*self.own, self.explains);
+        let make = |dirty: &Dirty| change(index, settings, own, explains, dirty);
+        let (in_front, known) = (&mut self.in_front, &mut self.incomplete);
+        let mut differ = Vec::new();
         let mut tell = |beside: Option<Beside>| {
-            let Some(Beside { key, addresses, problems }) = beside else { return };
+            let Some(Beside { key, addresses, problems, incomplete }) = beside else { return };
+            let before = if incomplete.is_empty() {
+                known.remove(&key)
+            } else {
+                known.insert(key.clone(), incomplete.clone())
+            };
+            if before.as_ref().unwrap_or(&Vec::new()) != &incomplete {
+                differ.push((key.namespace.clone(), before.unwrap_or_default(), incomplete));
+            }
             published.moved |= match addresses {
                 Some(addresses) => in_front.insert(key, addresses.clone()) != Some(addresses),
                 None => in_front.remove(&key).is_some(),
@@ -131,12 +187,57 @@ impl Driver {
         } else {
             self.publisher.publish_all(&dirty, make, tell)
         };
+        self.want(differ);
         published
+    }
+
+    /// Remembers whose pods are wanted, and forgets those of sets that are whole. What is over comes first: a set may
+    /// have left one Service for another.
+    fn want(&mut self, differ: Vec<(Label, Vec<Incomplete>, Vec<Incomplete>)>) {
+        for (namespace, before, now) in &differ {
+            let now: HashSet<&str> = now.iter().map(|set| &*set.set).collect();
+            for over in before.iter().filter(|over| !now.contains(&*over.set)) {
+                self.index.forget_pods(namespace, &over.set);
+                self.wanted.insert((namespace.clone(), over.set.clone()), None);
+            }
+        }
+        for (namespace, _, now) in differ {
+            let now = now.into_iter().map(|set| ((namespace.clone(), set.set), Some(set.absent)));
+            self.wanted.extend(now);
+        }
+    }
+
+    /// The sets whose absent replicas are others than at the last call, with their ordinals; None is a set that is
+    /// whole, or gone.
+    pub fn take_wanted(&mut self) -> BTreeMap<SetName, Option<Vec<u64>>> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// Takes what the pods of a set say; see [`Index::put_pods`] and [`Driver::publish`].
+    pub fn put_pods(&mut self, (namespace, set): &SetName, pods: Vec<PodState>, most: usize) -> bool {
+        let service = self.index.set(namespace, set).and_then(|set| set.service);
+        let key = service.map(|name| ServiceKey { namespace: namespace.clone(), name });
+        let known = key.and_then(|key| self.incomplete.get(&key));
+        // It may have become whole while it was asked about.
+        let is_wanted = known.is_some_and(|sets| sets.iter().any(|other| other.set == *set));
+        !is_wanted || self.index.put_pods(namespace, set, pods, most)
+    }
+
+    /// Whether replicas are absent whose pods may be asked why.
+    #[must_use]
+    pub fn has_incomplete(&self) -> bool {
+        !self.incomplete.is_empty()
     }
 
     /// Says that the cluster is complete; see [`Publisher::synchronised`].
     pub fn synchronised(&mut self) {
         self.publisher.synchronised();
+    }
+
+    /// Forgets the cluster; see [`Publisher::withdraw`] and [`Driver::publish`].
+    pub fn withdraw(&mut self) {
+        self.publisher.withdraw();
+        self.load(Index::new());
     }
 
     /// Says whether every pod is known; see [`Publisher::set_pods_known`].
@@ -184,16 +285,41 @@ impl Driver {
     }
 }
 
+/// Why names of a service are absent.
+fn notes(
+    index: &Index,
+    key: &ServiceKey,
+    objects: &ServiceObjects,
+    records: Option<&ServiceRecords>,
+    settings: &Settings,
+) -> Notes {
+    let ServiceObjects { service, slices, sets } = objects;
+    let owners: Vec<StatefulSet> =
+        owners(slices).into_iter().filter_map(|name| index.set(&key.namespace, name)).collect();
+    let pod_names = settings.endpoint_pod_names;
+    let service = service.as_ref();
+    let pods: Vec<PodState> =
+        sets.iter().flat_map(|set| index.pods_of(&set.namespace, &set.name)).cloned().collect();
+    of_service(&Facts { key, service, slices, sets, owners: &owners, pods: &pods, records, pod_names })
+}
+
 /// What is found of a service beside its records.
 struct Beside {
     key: ServiceKey,
     /// Those in front of this process; see [`addresses_in_front`].
     addresses: Option<Vec<IpAddr>>,
     problems: Vec<Problem>,
+    incomplete: Vec<Incomplete>,
 }
 
 /// What became of something dirty.
-fn change(index: &Index, settings: &Settings, own: &[IpAddr], dirty: &Dirty) -> (Change, Option<Beside>) {
+fn change(
+    index: &Index,
+    settings: &Settings,
+    own: &[IpAddr],
+    explains: bool,
+    dirty: &Dirty,
+) -> (Change, Option<Beside>) {
     match dirty {
         Dirty::Service(key) => {
             let objects = index.service(key);
@@ -201,9 +327,22 @@ fn change(index: &Index, settings: &Settings, own: &[IpAddr], dirty: &Dirty) -> 
             let ServiceObjects { service, slices, sets } = &objects;
             let (slices, sets): (Vec<_>, Vec<_>) = (slices.iter().collect(), sets.iter().collect());
             let input = Input { key, service: service.as_ref(), slices: &slices, sets: &sets };
-            let (records, problems) = service_records(input, settings);
-            let beside = Beside { key: key.clone(), addresses, problems };
-            (Change::Service(key.clone(), records.map(Box::new)), Some(beside))
+            let (mut records, problems) = service_records(input, settings);
+            let notes = if explains {
+                notes(index, key, &objects, records.as_ref(), settings)
+            } else {
+                Notes::default()
+            };
+            let incomplete = if explains {
+                incomplete(service.as_ref(), &objects.sets, records.as_ref())
+            } else {
+                Vec::new()
+            };
+            if !notes.is_empty() && records.is_none() {
+                records = Some(ServiceRecords::none(key.clone()));
+            }
+            let beside = Beside { key: key.clone(), addresses, problems, incomplete };
+            (Change::Service(key.clone(), records.map(Box::new), notes), Some(beside))
         }
         Dirty::Namespace(name) => (Change::Namespace(name.clone(), index.has_namespace(name)), None),
         Dirty::Pod(namespace, address) => {

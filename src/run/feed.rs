@@ -39,6 +39,14 @@ impl Feed {
         }
     }
 
+    /// Whether the objects of what is served are still being read.
+    pub(super) fn is_loading(&self) -> bool {
+        match self {
+            Self::Manifests(_) => false,
+            Self::Cluster(feed) => feed.is_loading(),
+        }
+    }
+
     /// Waits until there is something to take. May be cancelled.
     pub(super) async fn changed(&mut self) {
         match self {

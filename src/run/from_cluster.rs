@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::following::State;
 use super::keeper::Keeper;
+use super::looking::Looking;
 use super::metrics::Waiting;
 use super::served::{Known, Served};
 use super::staleness::{Since, freshness};
@@ -15,9 +16,10 @@ use crate::admin::Health;
 use crate::cluster::Kind;
 use crate::config::Config;
 use crate::model::Label;
+use crate::reasons::Reason;
 use crate::source::chain;
 use crate::source::kubernetes::{
-    Access, AccessError, Client, Clients, Event, Kubernetes, Options, Scope, Update, Watches,
+    Access, AccessError, Client, Clients, Event, Kubernetes, LookCounters, Options, Scope, Update, Watches,
 };
 use crate::source::snapshot::SnapshotCounters;
 use crate::zone::Freshness;
@@ -36,7 +38,8 @@ pub(super) struct FromCluster {
     updates: Vec<Update>,
     /// Of those that were taken, what is to be measured.
     waiting: Waiting,
-    alive: bool,
+    /// When it is started anew, where it ended in a panic.
+    restart_at: Option<Instant>,
     /// Everything was listed by this source, or need not be.
     settled: bool,
     /// Since when what was served before this source listed anything may be wrong: a snapshot, or what a source before
@@ -47,6 +50,7 @@ pub(super) struct FromCluster {
     /// When the freshness changes by itself.
     turns: Option<Instant>,
     keeper: Option<Keeper>,
+    looking: Looking,
     health: Health,
     counting: Counting,
 }
@@ -56,6 +60,7 @@ pub(super) struct FromCluster {
 pub(super) struct Counting {
     pub(super) watches: Watches,
     pub(super) snapshot: SnapshotCounters,
+    pub(super) looks: LookCounters,
 }
 
 impl FromCluster {
@@ -81,6 +86,7 @@ impl FromCluster {
         let source = Kubernetes::start(&clients, client.as_ref(), options.clone(), counting.watches.clone());
         let scopes = source.scopes().iter().map(State::new).collect();
         let (before, from_snapshot) = resumed.unzip();
+        let looking = Looking::new(clients.clone(), served.config.looks.rate, counting.looks.clone());
         let mut started = Self {
             clients,
             options,
@@ -88,13 +94,14 @@ impl FromCluster {
             scopes,
             updates: Vec::new(),
             waiting: Waiting::default(),
-            alive: true,
+            restart_at: None,
             settled: false,
             before,
             from_snapshot,
             freshness: Freshness::Fresh,
             turns: None,
             keeper,
+            looking,
             health,
             counting,
         };
@@ -114,7 +121,7 @@ impl FromCluster {
         self.options = options.clone();
         self.source = source;
         self.updates.clear();
-        (self.alive, self.settled) = (true, false);
+        (self.restart_at, self.settled) = (None, false);
     }
 
     /// Since when what is served may be wrong, if nothing is heard from now on.
@@ -123,13 +130,20 @@ impl FromCluster {
         (*served.known() != Known::Nothing).then(|| self.stale(served).unwrap_or_else(now))
     }
 
+    /// Whether the objects of what is served are still being read.
+    pub(super) fn is_loading(&self) -> bool {
+        self.keeper.as_ref().is_some_and(Keeper::is_loading)
+    }
+
     /// Waits until there is something to take. May be cancelled.
     pub(super) async fn changed(&mut self) {
-        if !self.alive {
-            tokio::time::sleep(RESTART).await;
-            return;
+        if let Some(at) = self.restart_at {
+            return tokio::time::sleep_until(at).await;
         }
-        let (turns, keeper) = (self.turns, &mut self.keeper);
+        if let Some(keeper) = self.keeper.as_mut().filter(|keeper| keeper.is_loading()) {
+            return keeper.read().await;
+        }
+        let (turns, keeper, looking) = (self.turns, &mut self.keeper, &mut self.looking);
         let turned = async {
             match turns {
                 Some(turns) => tokio::time::sleep_until(turns).await,
@@ -144,15 +158,28 @@ impl FromCluster {
         };
         tokio::select! {
             biased;
-            alive = self.source.updates(&mut self.updates, TOGETHER) => self.alive = alive,
-            () = turned => {}
-            () = kept => {}
+            alive = self.source.updates(&mut self.updates, TOGETHER) => if alive { return },
+            () = turned => return,
+            () = kept => return,
+            () = looking.changed() => return,
         }
+        let at = Instant::now() + RESTART;
+        self.restart_at = Some(at);
+        tokio::time::sleep_until(at).await;
     }
 
     /// Takes it.
     pub(super) async fn take(&mut self, served: &mut Served, new: Option<Config>) {
+        // What changes, changes in a cluster that is there.
+        if let Some(keeper) = self.keeper.as_mut().filter(|keeper| keeper.is_loading())
+            && !keeper.load(served).await
+        {
+            (self.before, self.from_snapshot) = (None, None);
+            self.tell_health();
+        }
+        self.looking.take(served);
         self.take_updates(served, new).await;
+        self.looking.want(served);
         self.tell_freshness(served);
         let (stale, is_one) = (self.stale(served), self.is_of_one_filter());
         match &mut self.keeper {
@@ -179,7 +206,7 @@ impl FromCluster {
         if let Some(new) = new {
             self.reconfigure(served, new).await;
         }
-        if !self.alive {
+        if self.restart_at.is_some() {
             error!("following the cluster ended in a panic: starting anew");
             let options = self.options.clone();
             self.restart(None, &options, served);
@@ -217,6 +244,7 @@ impl FromCluster {
                 self.tell_health();
             }
         }
+        served.came_about(self.waiting.times());
         if listed || settles {
             served.publish_all();
             self.tell_known(served);
@@ -287,6 +315,7 @@ impl FromCluster {
             }
         }
         served.reconfigure(new);
+        self.looking.heed(served);
         if *served.known() != Known::Nothing {
             served.publish_all();
         }
@@ -309,6 +338,13 @@ impl FromCluster {
             return;
         }
         self.freshness = freshness;
+        if let Some(since) = stale.map(Since::text) {
+            let since = since.as_str();
+            served.driver.set_stale_reason(match self.from_snapshot {
+                Some(_) => Reason::StaleSnapshot { since },
+                None => Reason::Stale { since },
+            });
+        }
         served.driver.set_freshness(freshness);
         let age = stale.map_or(0, |since| since.age().as_secs());
         match freshness {

@@ -1,12 +1,15 @@
 //! Feeds what is served from manifests: loads them, and again when they change.
 
+use std::time::Instant;
+
 use anyhow::Context as _;
 use tracing::{error, info, warn};
 
+use super::board::Times;
 use super::loading;
-use super::served::{Known, Served};
+use super::served::Served;
 use crate::config::Config;
-use crate::source::manifests::{Follower, Input, Manifests, follow};
+use crate::source::manifests::{Follower, Input, Manifests, Witness, follow};
 
 /// The manifests, and who tells that they changed.
 pub(super) struct FromManifests {
@@ -24,6 +27,14 @@ impl FromManifests {
         let follower = followed(&input);
         let manifests = Some(Manifests::new(input.clone(), config.source.clone()));
         Self { input, manifests, follower, loaded: false }
+    }
+
+    /// Shows what is read to somebody.
+    pub(super) fn before(mut self, witness: Box<dyn Witness>) -> Self {
+        if let Some(manifests) = &mut self.manifests {
+            manifests.set_witness(witness);
+        }
+        self
     }
 
     /// Waits until there is something to take.
@@ -54,6 +65,7 @@ impl FromManifests {
         if new.is_some() {
             info!("reading the manifests again");
         }
+        served.came_about(Times { arrived: Some(Instant::now()), triggered: Vec::new() });
         let old = served.config.source.clone();
         let mut manifests = self.manifests.take().unwrap_or_else(|| Manifests::new(self.input.clone(), old));
         manifests.set_options(new.as_ref().unwrap_or(&served.config).source.clone());
@@ -67,12 +79,7 @@ impl FromManifests {
         if let Some(new) = new {
             served.reconfigure(new);
         }
-        served.driver.reset(loaded.objects);
-        served.report(loaded.problems);
-        served.publish_all();
-        served.know(Known::within(served.config.source.namespaces.as_deref()));
-        served.driver.set_pods_known(true);
-        served.driver.synchronised();
+        served.take_whole(loaded);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
@@ -11,15 +12,15 @@ use super::encrypted::EncryptedListeners;
 use super::feed::Feed;
 use super::from_cluster::Counting;
 use super::logging::{self, say};
-use super::metrics::{tell_cluster, tell_operations, tell_outages, tell_process};
+use super::metrics::{tell_cluster, tell_operations, tell_outages, tell_pods, tell_process};
 use super::reload::{Cause, Reloader};
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
 use super::settings::{for_zone, own_addresses};
 use super::tapping::Tapping;
-use super::{hints, offline};
+use super::{board, hints, offline};
 use crate::admin::{Health, Metrics, Pages};
-use crate::config::Config;
+use crate::config::{Cluster, Config, Page};
 use crate::server::Listener;
 use crate::zone::{Reader, zone};
 
@@ -35,19 +36,23 @@ pub fn serve(
     let config = configure()?;
     logging::apply(&config.log);
     let file = file.map(Path::to_owned);
-    // Two at least: while one publishes a large cluster, the other accepts connections and tells health.
-    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .enable_all()
-        .build()
-        .context("cannot start tokio")?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = |threads: usize, name: &str| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads).thread_name(name).enable_all().build().context("cannot start tokio")
+    };
+    // Connections have threads of their own, no more than there are cores: who floods them keeps no change waiting, and
+    // of two threads on one core each would wait for the other's turn. Else two at least: while one publishes a large
+    // cluster, the other tells health.
+    let (of_connections, runtime) = (runtime(cores, "connections")?, runtime(cores.max(2), "cluster")?);
+    let connections = of_connections.handle().clone();
     // A task, not the future of `block_on`: that one has a thread of its own, which a watch's event would have to
     // wake first.
-    let ended = runtime.block_on(async { tokio::spawn(run(config, configure, file)).await });
+    let ended = runtime.block_on(async { tokio::spawn(run(config, configure, file, connections)).await });
     let ended = ended.context("serving ended in a panic").and_then(|ended| ended);
     // A read of standard input that never ends must not keep the process.
     runtime.shutdown_background();
+    of_connections.shutdown_background();
     ended
 }
 
@@ -55,6 +60,7 @@ async fn run(
     config: Config,
     configure: impl Fn() -> anyhow::Result<Config> + Send + Sync,
     file: Option<PathBuf>,
+    connections: Handle,
 ) -> anyhow::Result<()> {
     let cluster = config.cluster.clone().context(offline::NO_SOURCE)?;
     // Before anything is printed: a script that waits for a line may send a signal right behind it.
@@ -72,17 +78,31 @@ async fn run(
     let health = Health::new(reader.clone());
     let metrics = Metrics::default();
     tell_process(&metrics);
-    let admin = start_admin(&config, &Pages { health: health.clone(), metrics: metrics.clone() })?;
     let counting = Counting::default();
-    let mut tapping = Tapping::new();
-    tapping.apply(&config);
+    let from_manifests = matches!(cluster, Cluster::Manifests(_));
     let mut served = Served::new(publisher, config, &own);
+    let (changes, observed) = (served.config.page.changes, &served.observed);
+    let (board, end) =
+        board::start(changes, &reader, &health, observed, &counting, &served.records, from_manifests);
+    let Page { streams, access, .. } = served.config.page.clone();
+    let pages = Pages { health: health.clone(), metrics: metrics.clone(), board, access, streams };
+    let admin = start_admin(&served.config, &pages)?;
+    if admin.is_some() {
+        served.set_board(end, reader.clone());
+    }
+    let mut tapping = Tapping::new();
+    tapping.apply(&served.config);
     tell_cluster(&metrics, &reader, &health, &served.observed);
     tell_outages(&metrics, &reader, &health, &counting);
+    tell_pods(&metrics, &served.observed, &counting.looks);
     tell_operations(&metrics, reloader.counter(), tapping.counters());
     // Before the sockets are read: who asks meanwhile is answered from it.
     let mut feed = Feed::start(&cluster, &mut served, &health, &counting).await?;
-    let servers = Servers::start(&served.config, listeners, encrypted, &reader, &metrics, tapping.tap())?;
+    let servers = {
+        // Sockets and tasks are of the runtime that is entered.
+        let _entered = connections.enter();
+        Servers::start(&served.config, listeners, encrypted, &reader, &metrics, tapping.tap())?
+    };
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }
@@ -111,6 +131,11 @@ async fn run(
                 }
             }
             () = feed.changed() => {}
+            // Of a kept zone whose objects are still read there is nothing to look at yet.
+            question = served.asked(), if !feed.is_loading() => {
+                question(served.driver.index());
+                continue;
+            }
         }
         let mut change = None;
         if let Some(config) = new {
@@ -124,6 +149,7 @@ async fn run(
             () = terminate.received() => break,
             taken = feed.take(&mut served, change.as_ref().map(|(config, ..)| config.clone())) => taken?,
         }
+        served.answer_one();
         if let Some((config, prepared, before)) = change
             && reloader.is_served(&config, &before, &served)
         {
@@ -135,6 +161,7 @@ async fn run(
         }
     }
     health.drain();
+    served.end_streams();
     if ready {
         drain(&mut terminate, &mut feed, &mut served).await;
     }
@@ -156,10 +183,18 @@ async fn drain(terminate: &mut Signals, feed: &mut Feed, served: &mut Served) {
     info!(seconds = lameduck.as_secs(), "draining");
     let following = async {
         loop {
-            feed.changed().await;
+            tokio::select! {
+                biased;
+                () = feed.changed() => {}
+                question = served.asked() => {
+                    question(served.driver.index());
+                    continue;
+                }
+            }
             if let Err(error) = feed.take(served, None).await {
                 error!("the last known state stays: {error:#}");
             }
+            served.answer_one();
         }
     };
     tokio::select! {

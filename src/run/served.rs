@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tracing::{error, info};
 
 use super::Driver;
+use super::board::{MOST_CHANGES, Times, batch};
 use super::metrics::Observed;
 use super::settings::{for_records, for_zone};
+use crate::admin::{BoardEnd, Question};
 use crate::cluster::Kind;
 use crate::config::{Config, Snapshot};
+use crate::records;
 use crate::source::manifests;
 use crate::source::{Problem, Severity};
-use crate::zone::Publisher;
+use crate::zone::{self, Publisher, Reader};
 
 /// More problems of one publish than this are counted, not listed: `check` lists them all.
 const LISTED: usize = 50;
@@ -28,6 +32,12 @@ pub(super) struct Served {
     known: Known,
     /// Where problems are kept instead of being logged.
     collected: Option<Vec<Problem>>,
+    /// Who is told what is published, and whose serial that has.
+    board: Option<(BoardEnd, Reader)>,
+    /// When what is published next came about.
+    times: Times,
+    /// What records are made by, for others to read.
+    pub(super) records: Arc<ArcSwap<records::Settings>>,
 }
 
 /// Of which namespaces all Services and EndpointSlices are known.
@@ -89,13 +99,52 @@ impl Served {
     pub(super) fn new(publisher: Publisher, config: Config, own: &[IpAddr]) -> Self {
         let driver = Driver::new(publisher, for_records(&config)).at(own);
         let observed = Arc::default();
-        Self { driver, config, observed, known: Known::Nothing, collected: None }
+        let (collected, board) = (None, None);
+        let records = Arc::new(ArcSwap::from_pointee(for_records(&config)));
+        let (known, times) = (Known::Nothing, Times::default());
+        let mut served = Self { driver, config, observed, known, collected, board, times, records };
+        served.driver.set_explains(served.explains());
+        served
     }
 
     /// Keeps the problems of its input instead of logging them.
     pub(super) fn collecting(mut self) -> Self {
         self.collected = Some(Vec::new());
         self
+    }
+
+    /// Tells a board what is published from now on. Before the first publish.
+    pub(super) fn set_board(&mut self, board: BoardEnd, reader: Reader) {
+        self.board = Some((board, reader));
+        self.driver.set_explains(self.explains());
+    }
+
+    /// What is asked of the index, where there is somebody who may ask. May be cancelled.
+    pub(super) async fn asked(&mut self) -> Question {
+        match &mut self.board {
+            Some((board, _)) => board.asked().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Answers one question that waits: between two publishes, however closely they follow each other, and never so many
+    /// that the next one waits for long.
+    pub(super) fn answer_one(&mut self) {
+        if let Some(question) = self.board.as_mut().and_then(|(board, _)| board.waiting()) {
+            question(self.driver.index());
+        }
+    }
+
+    /// Ends the streams of events.
+    pub(super) fn end_streams(&self) {
+        if let Some((board, _)) = &self.board {
+            board.end();
+        }
+    }
+
+    /// Says when what is published next came about.
+    pub(super) fn came_about(&mut self, times: Times) {
+        self.times = times;
     }
 
     /// The problems that were kept.
@@ -111,10 +160,22 @@ impl Served {
         }
     }
 
+    /// Takes over a cluster that was read whole, and publishes it.
+    pub(super) fn take_whole(&mut self, loaded: manifests::Loaded) {
+        self.driver.reset(loaded.objects);
+        self.driver.index_mut().reset_pods(loaded.pods, self.config.looks.memory);
+        self.report(loaded.problems);
+        self.publish_all();
+        self.know(Known::within(self.config.source.namespaces.as_deref()));
+        self.driver.set_pods_known(true);
+        self.driver.synchronised();
+    }
+
     /// Publishes what changed, says what could not be, and keeps the name servers' addresses right.
     pub(super) fn publish(&mut self) -> usize {
         let published = self.driver.publish();
         self.observed.count(self.driver.index());
+        self.tell_board(published.dirty);
         self.report(published.problems.iter().map(|problem| Problem::error(problem.to_string())).collect());
         if published.moved {
             let addresses = self.driver.reached_at();
@@ -122,6 +183,17 @@ impl Served {
             self.driver.set_zone_settings(self.zone_settings());
         }
         published.changed
+    }
+
+    fn tell_board(&mut self, dirty: usize) {
+        let times = std::mem::take(&mut self.times);
+        let Some((board, reader)) = &mut self.board else { return };
+        let revision = self.driver.revision();
+        let index = self.driver.index_mut();
+        let changes = index.take_changes();
+        // Nothing before the first cluster is a change: it was all unknown.
+        index.keep_changes(MOST_CHANGES);
+        board.published(revision, batch(changes, dirty, &times, reader.serial()));
     }
 
     /// The same, with a line in the log: of a load or a list.
@@ -142,10 +214,19 @@ impl Served {
     /// again: a large cluster's take a second of a processor.
     pub(super) fn reconfigure(&mut self, new: Config) {
         let settings = |served: &Self| (for_records(&served.config), served.zone_settings());
-        let before = settings(self);
+        let (before, explained) = (settings(self), self.explains());
         self.config = new;
-        let now = settings(self);
-        if now != before {
+        let (now, explains) = (settings(self), self.explains());
+        if now == before {
+            return;
+        }
+        let otherwise = zone::Settings { explain: before.1.explain.clone(), ..now.1.clone() };
+        if explains == explained && now.0 == before.0 && otherwise == before.1 {
+            // Who is told the reasons that are kept anyway.
+            self.driver.set_zone_settings(now.1);
+        } else {
+            self.driver.set_explains(explains);
+            self.records.store(Arc::new(now.0.clone()));
             self.driver.set_settings(now.0, now.1);
         }
     }
@@ -173,9 +254,22 @@ impl Served {
         self.known = known.under(self.config.source.namespaces.as_deref());
     }
 
+    /// Serves nothing any longer, as before anything was known.
+    pub(super) fn withdraw(&mut self) {
+        self.driver.withdraw();
+        self.publish();
+        self.known = Known::Nothing;
+        self.driver.set_zone_settings(self.zone_settings());
+    }
+
     /// What is known so far.
     pub(super) fn known(&self) -> &Known {
         &self.known
+    }
+
+    /// Whether why names are absent is kept: for clients that are told, and for the page.
+    fn explains(&self) -> bool {
+        self.board.is_some() || self.config.explain.is_full_for_somebody()
     }
 
     fn zone_settings(&self) -> crate::zone::Settings {
@@ -190,9 +284,12 @@ impl Served {
         Config {
             zone: kept.zone,
             listen: kept.listen,
-            encrypted: kept.encrypted,
+            // Where there is no TLS yet, nobody is to look for it.
+            discovery: new.discovery.filter(|_| kept.encrypted.has_tls()),
             admin: kept.admin,
             admin_connections: kept.admin_connections,
+            page: kept.page,
+            encrypted: kept.encrypted,
             cluster: kept.cluster,
             source: manifests::Options {
                 pod_cidr: kept.source.pod_cidr,

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, info, warn};
 
 use super::encrypted::{EncryptedListeners, EncryptedServers};
-use super::metrics::{Transports, tell_transports};
+use super::metrics::{Transports, tell_push, tell_transports};
 use crate::admin::{AdminServer, Metrics, Pages};
 use crate::config::{Admin, Config};
 use crate::server::{
@@ -154,6 +154,7 @@ impl Servers {
             },
         );
         encrypted.tell_certificate(metrics);
+        tell_push(metrics, tcp.push_counters());
         let drops = tokio::spawn(say_drops(udp.counters()));
         Ok(Self { udp, tcp, memory, upstream, encrypted, drops })
     }

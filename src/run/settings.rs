@@ -37,6 +37,8 @@ pub(super) fn for_zone(config: &Config, own: &[IpAddr]) -> zone::Settings {
             .as_ref()
             .map(|names| names.iter().map(|name| name.as_str().into()).collect()),
         upstream: !config.upstream.is_empty(),
+        explain: config.explain.clone(),
+        discovery: config.discovery.clone(),
     }
 }
 

@@ -30,6 +30,14 @@ impl Since {
         self.age.saturating_add(self.at.elapsed())
     }
 
+    /// As people say it: the time of the day, of a day long ago with its date; UTC.
+    pub(super) fn text(self) -> String {
+        let age = jiff::SignedDuration::try_from(self.age()).unwrap_or(jiff::SignedDuration::MAX);
+        let Ok(moment) = jiff::Timestamp::now().checked_sub(age) else { return "long ago".to_owned() };
+        let form = if age.as_hours() < 20 { "%H:%M UTC" } else { "%Y-%m-%d %H:%M UTC" };
+        moment.strftime(form).to_string()
+    }
+
     /// The earlier one.
     pub(super) fn or_before(self, other: Self) -> Self {
         if other.age() > self.age() { other } else { self }
@@ -71,6 +79,17 @@ mod tests {
         let short = Stale { max_age: Some(Duration::from_secs(20)), ..stale };
         let since = Since::ago(Duration::from_secs(5));
         assert_eq!(freshness(Some(since), &short), (Freshness::Fresh, Some(Duration::from_secs(15))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_has_its_date_where_it_is_of_another_day() {
+        let shape = |age| {
+            let text = Since::ago(age).text();
+            text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect::<String>()
+        };
+        assert_eq!(shape(Duration::from_secs(60)), "99:99 UTC");
+        assert_eq!(shape(Duration::from_hours(48)), "9999-99-99 99:99 UTC");
+        assert_eq!(shape(Duration::MAX), "long ago");
     }
 
     #[tokio::test(start_paused = true)]

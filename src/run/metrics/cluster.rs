@@ -1,12 +1,13 @@
 //! The cluster as it is known, the zone that is made of it, and how long a change takes from one to the other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
 use crate::admin::{Health, Metrics};
-use crate::cluster::{Index, Kind};
+use crate::cluster::{Index, Kind, PodCounts};
 use crate::model::{Object, ServiceKey};
+use crate::run::board::Times;
 use crate::server::{DURATIONS, Histogram, HistogramCounts};
 use crate::source::kubernetes::{Event, Update};
 use crate::zone::Reader;
@@ -33,6 +34,8 @@ const MEASURED: &str = "headless_with_selector";
 pub(in crate::run) struct Observed {
     /// By kind, as they are numbered.
     objects: [AtomicU64; Kind::ALL.len()],
+    /// Pods of sets that are not whole, and octets of what they say.
+    pods: [AtomicUsize; 2],
     programming: Histogram<{ PROGRAMMING.len() }>,
     publishing: Histogram<{ DURATIONS.len() }>,
 }
@@ -41,6 +44,7 @@ impl Default for Observed {
     fn default() -> Self {
         Self {
             objects: [const { AtomicU64::new(0) }; Kind::ALL.len()],
+            pods: Default::default(),
             programming: Histogram::new(&PROGRAMMING),
             publishing: Histogram::new(&DURATIONS),
         }
@@ -48,11 +52,25 @@ impl Default for Observed {
 }
 
 impl Observed {
+    /// Objects of a kind that are known.
+    pub(in crate::run) fn objects(&self, kind: Kind) -> u64 {
+        self.objects[kind as usize].load(Ordering::Relaxed)
+    }
+
     /// Takes down what the index holds.
     pub(in crate::run) fn count(&self, index: &Index) {
         for kind in Kind::ALL {
             self.objects[kind as usize].store(index.count(kind) as u64, Ordering::Relaxed);
         }
+        let PodCounts { pods, octets } = index.pod_counts();
+        self.pods[0].store(pods, Ordering::Relaxed);
+        self.pods[1].store(octets, Ordering::Relaxed);
+    }
+
+    /// What was known last of the pods of sets that are not whole.
+    pub(super) fn pods(&self) -> PodCounts {
+        let [pods, octets] = [0, 1].map(|at: usize| self.pods[at].load(Ordering::Relaxed));
+        PodCounts { pods, octets }
     }
 }
 
@@ -76,6 +94,11 @@ impl Waiting {
         {
             self.triggered.push((slice.service.clone(), triggered));
         }
+    }
+
+    /// When they came about, for those who show them.
+    pub(in crate::run) fn times(&self) -> Times {
+        Times { arrived: self.arrived.first().copied(), triggered: self.triggered.clone() }
     }
 
     /// Measures what was published just now, and forgets it.

@@ -4,11 +4,15 @@
 mod cluster;
 mod operations;
 mod outages;
+mod pods;
 mod process;
+mod push;
 mod queries;
 
 pub(super) use cluster::{Observed, Waiting, tell_cluster};
 pub(super) use operations::tell_operations;
 pub(super) use outages::tell_outages;
+pub(super) use pods::tell_pods;
 pub(super) use process::tell_process;
+pub(super) use push::tell_push;
 pub(super) use queries::{Transports, tell_transports};
