@@ -106,7 +106,7 @@ suits() {
   [[ $name == *. || $qtype == PTR ]] || ((${#inside[@]}))
 }
 
-# Asks a client everything and judges it. Reverse questions come second: they are about the addresses of the first.
+# Asks a client everything (that the file $questions has, where it is set) and judges it. Reverse questions come second: they are about the addresses of the first.
 ask_and_judge() {
   local client=$1 round scenario qtype name rule question address
   local -A answers=()
@@ -122,7 +122,7 @@ ask_and_judge() {
       fi
       # shellcheck disable=SC2086  # the rule is words
       ! suits "$client" "$qtype" "$address" ${rule%% *} "${rule##* }" || echo "$scenario $qtype ${address:-?} $rule"
-    done < <(grep -vE '^(#|$)' "$here/questions.txt") >"$tmp/asked"
+    done < <(grep -vE '^(#|$)' "${questions:-$here/questions.txt}") >"$tmp/asked"
     while IFS=$'\t' read -r qtype name question; do
       answers["$qtype $name"]=$question
     done < <(awk '{ sub(/6$/, "", $2); print $2, $3 }' "$tmp/asked" | ask "$client" 2>"$tmp/ask.log")

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Asks a running rollcall with the clients that people have: dig, kdig, drill, busybox, glibc, Go, Node and Python.
+# Asks a running rollcall with the clients that people have: dig, kdig, drill, busybox, glibc, Go, Node, Python and more.
 #
 #   tests/clients/run.sh [PATH-OF-ROLLCALL]        default target/release/rollcall; builds nothing of it
 #
 # It serves config/demo as a newcomer would, asks every client the questions of questions.txt, compares each answer
 # with the rule there and with the other clients', and then changes a copy of the manifests while it is served
-# (S1's scaling, S5's later Service, S6's peers). One line an assertion, then `N passed, N failed, N skipped`.
+# (S1's scaling, S5's later Service, S6's peers). Last, answers with Extended DNS Errors to each of them, and to musl, Java and
+# systemd-resolved. One line an assertion, then `N passed, N failed, N skipped`.
 #
 # The platform's resolvers ask port 53 of what /etc/resolv.conf names, so as root everything runs in a network
 # namespace of its own, with the resolv.conf of a pod. Without root only the clients that take a port are asked. What
@@ -31,6 +32,8 @@ source "$here/ask.sh"
 source "$here/judge.sh"
 # shellcheck source-path=SCRIPTDIR source=follow.sh
 source "$here/follow.sh"
+# shellcheck source-path=SCRIPTDIR source=told.sh
+source "$here/told.sh"
 
 # shellcheck disable=SC2317  # the trap reaches it
 cleanup() {
@@ -94,12 +97,12 @@ make_namespace() {
   [[ ! -e /proc/net/if_inet6 ]] || "${inside[@]}" ip addr add fd00:10:244::ffff/128 dev lo
 }
 
-# start_server LOG FLAG...: runs the demo, sets `pid`, returns once it is ready.
+# start_server LOG FLAG...: runs the demo, or what the configuration $config says; sets `pid`, returns once it is ready.
 start_server() {
-  local log=$1 tries
+  local log=$1 config=${config:-$root/config/demo.toml} tries
   shift
   : >"$log"
-  "${inside[@]}" "$rollcall" serve --config "$root/config/demo.toml" --admin off "$@" >"$log" 2>&1 &
+  "${inside[@]}" "$rollcall" serve --config "$config" --admin off "$@" >"$log" 2>&1 &
   pid=$!
   pids+=("$pid")
   for ((tries = 0; tries < 200; tries++)); do
@@ -111,16 +114,16 @@ start_server() {
   return 1
 }
 
-# stop_server: SIGTERM to `pid`; what is served from manifests stops at once.
+# stop_server: SIGTERM to `pid`. What is served from manifests stops at once; a last snapshot has 10 s, for a disk may be busy.
 stop_server() {
   local tries
   kill "$pid"
-  for ((tries = 0; tries < 100; tries++)); do
+  for ((tries = 0; tries < 300; tries++)); do
     kill -0 "$pid" 2>/dev/null || break
     sleep 0.05
   done
   if kill -0 "$pid" 2>/dev/null; then
-    fail server "stops on SIGTERM" "an end within 5 s" "it runs on"
+    fail server "stops on SIGTERM" "an end within 15 s" "it runs on"
     kill -KILL "$pid"
   else
     pass server "stops on SIGTERM"
@@ -216,6 +219,7 @@ main() {
   else
     unavailable following "dig is missing; it is in the Debian package ${package[dig]}"
   fi
+  check_told
   finish
 }
 

@@ -11,7 +11,11 @@
 mod corefiles;
 mod deploy;
 mod faults;
+mod forwarding;
+mod lints;
 mod measured;
+mod page;
+mod reasons;
 mod scenarios;
 mod sides;
 mod support;

@@ -4,8 +4,8 @@
 #   tests/cluster/run.sh [ROLLCALL] [FILTER...]     default target/release/rollcall, every test; builds nothing of it
 #
 # Builds the control plane once (build.sh, some 20 minutes the first time). Needs root, for network namespaces
-# with a pod's resolv.conf; installs nothing. What a failed test saw is left in a folder that is named at the
-# end.
+# with a pod's resolv.conf; installs nothing, but for what the page's test loads from npm's registry. What a failed
+# test saw is left in a folder that is named at the end; pictures of the page in ROLLCALL_CLUSTER_PICTURES.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -13,7 +13,7 @@ target=${CARGO_TARGET_DIR:-$root/target}
 
 ((EUID == 0)) || { echo "run.sh makes network namespaces, which only root may" >&2; exit 1; }
 declare -A package=(
-  [busybox]=busybox [dig]=bind9-dnsutils [faketime]=faketime [getent]=libc-bin [go]=golang-go [ip]=iproute2 [node]=nodejs
+  [busybox]=busybox [dig]=bind9-dnsutils [faketime]=faketime [getent]=libc-bin [go]=golang-go [ip]=iproute2 [kdig]=knot-dnsutils [node]=nodejs
   [mount]=mount [openssl]=openssl [setpriv]=util-linux
 )
 missing=()
@@ -30,7 +30,8 @@ ROLLCALL_BIN=$(realpath -m "${1:-$target/release/rollcall}")
 filters=("${@:2}")
 ROLLCALL_CLUSTER_BIN=$("$here/build.sh")
 ROLLCALL_CLUSTER_FAILURES=$target/cluster-failures
-export ROLLCALL_BIN ROLLCALL_CLUSTER_BIN ROLLCALL_CLUSTER_FAILURES
+ROLLCALL_CLUSTER_PICTURES=$(realpath -m "${ROLLCALL_CLUSTER_PICTURES:-$target/cluster-pictures}")
+export ROLLCALL_BIN ROLLCALL_CLUSTER_BIN ROLLCALL_CLUSTER_FAILURES ROLLCALL_CLUSTER_PICTURES
 rm -rf "$ROLLCALL_CLUSTER_FAILURES"
 
 # play ARGUMENT...: the tests' own output, and libtest's summary.

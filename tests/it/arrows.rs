@@ -7,14 +7,31 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &[]),
     ("records", &["model", "wire"]),
-    ("zone", &["records", "wire"]),
+    ("reasons", &["model", "records"]),
+    ("zone", &["reasons", "records", "wire"]),
     ("cluster", &["model"]),
+    ("explain", &["cluster", "model", "reasons", "records", "wire", "zone"]),
     ("source", &["model", "cluster"]),
-    ("server", &["zone", "wire"]),
-    ("admin", &["cluster", "zone"]),
-    ("config", &["model", "source", "server", "wire", "zone"]),
-    ("run", &["admin", "cluster", "config", "model", "records", "server", "source", "wire", "zone"]),
-    ("cli", &["admin", "cluster", "config", "model", "records", "run", "server", "source", "wire", "zone"]),
+    ("server", &["reasons", "zone", "wire"]),
+    ("admin", &["cluster", "explain", "zone"]),
+    ("lints", &[]),
+    ("watch", &[]),
+    ("peers", &["model", "wire"]),
+    ("config", &["admin", "model", "source", "server", "wire", "zone"]),
+    (
+        "run",
+        &[
+            "admin", "cluster", "config", "explain", "lints", "model", "reasons", "records", "server",
+            "source", "watch", "wire", "zone",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "admin", "cluster", "config", "explain", "lints", "model", "peers", "reasons", "records", "run",
+            "server", "source", "watch", "wire", "zone",
+        ],
+    ),
 ];
 
 fn source() -> PathBuf {

@@ -180,6 +180,10 @@ fn start(suite: &Suite) -> Result<(Server, tempfile::TempDir)> {
         let upstream = Upstream::start(&suite.upstream)?;
         let _ = writeln!(settings, "[upstream]\nservers = [\"{}\"]", upstream.address());
     }
+    if !settings.contains("[explain]") {
+        // The codes alone, which scripts write down; tests/it/reasons has the sentences.
+        settings.push_str("[explain]\nanswers = \"codes\"\nfull = []\n");
+    }
     std::fs::write(&config, settings)?;
     let mut cluster = suite.cluster.clone();
     if cluster.extension().is_some_and(|extension| extension == "in") {

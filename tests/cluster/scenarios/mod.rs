@@ -4,9 +4,9 @@
 //! yet.
 
 mod s1_redis;
-mod s2_volumes;
+pub(crate) mod s2_volumes;
 mod s3_busybox;
 mod s4_cluster_ip;
 mod s5_kubia;
-mod s7_lost_node;
+pub(crate) mod s7_lost_node;
 mod s8_mysql;

@@ -39,16 +39,25 @@ fn s1_names_come_and_go_in_order() {
 
     let mut addresses = vec![namespace.wait_running("redis-0")[0]];
     let running = Moment::new(&namespace, "redis-0 runs and is not ready");
-    running.lacks("redis-h").lacks("redis-0.redis-h").nobody(addresses[0]).check();
-    bring_up(&namespace, 0, &mut addresses);
-    bring_up(&namespace, 1, &mut addresses);
-    bring_up(&namespace, 2, &mut addresses);
+    let address = addresses[0].to_string();
+    let slice = namespace.slice_of("redis-h");
+    running
+        .lacks("redis-h", &["the one endpoint of Service redis-h is not ready", &slice, &address])
+        .lacks("redis-0.redis-h", &["redis-0", "is not ready"])
+        .lacks("redis-1.redis-h", &["redis-1", "StatefulSet redis wants 3", "waits for redis-0"])
+        .lacks("redis-2.redis-h", &["redis-2", "StatefulSet redis wants 3", "waits for redis-0"])
+        .lacks("redis-3.redis-h", &["redis-3 does not exist", "StatefulSet redis has replicas 3"])
+        .nobody(addresses[0])
+        .check();
+    for ordinal in 0..3 {
+        bring_up(&namespace, ordinal, &mut addresses, 3);
+    }
 
     namespace.kubectl(&["scale", "statefulset", "redis", "--replicas=5"]);
     namespace.wait_running("redis-3");
-    holds(&namespace, "scaled to 5, redis-3 not ready", &addresses, 5);
-    bring_up(&namespace, 3, &mut addresses);
-    bring_up(&namespace, 4, &mut addresses);
+    holds(&namespace, "scaled to 5, redis-3 not ready", &addresses, &grows(3, 5));
+    bring_up(&namespace, 3, &mut addresses, 5);
+    bring_up(&namespace, 4, &mut addresses, 5);
 
     // The highest ordinal goes first, and each waits for the one above to be gone: held at each step.
     for pod in ["redis-4", "redis-3", "redis-2"] {
@@ -61,17 +70,21 @@ fn s1_names_come_and_go_in_order() {
         ("redis-2", 2, "redis-2 is Terminating"),
     ] {
         let uid = namespace.wait_deleted(pod);
-        holds(&namespace, title, &addresses[..left], 5);
+        let mut why = vec![format!("{pod} is terminating")];
+        why.extend((left + 1..5).map(|ordinal| beyond(ordinal, 2)));
+        holds(&namespace, title, &addresses[..left], &why);
         namespace.annotate_pod(pod, "rollcall.test/terminating", "done");
         namespace.wait_gone(pod, &uid);
     }
-    holds(&namespace, "scaled to 2", &addresses[..2], 5);
+    holds(&namespace, "scaled to 2", &addresses[..2], &[2, 3, 4].map(|ordinal| beyond(ordinal, 2)));
 
     let record = all.stop();
+    record.assert_reasons(&["Service redis-h|no such"]);
     let expected: Vec<State> =
         [0, 1, 2, 3, 4, 5, 4, 3, 2].map(|count| addresses[..count].iter().copied().collect()).into();
     assert_eq!(record.states, expected, "what redis-h said, between the moments too");
     let record = first.stop();
+    record.assert_reasons(&["redis-0|Service redis-h|no such"]);
     let expected = vec![State::new(), State::from([addresses[0]])];
     assert_eq!(record.states, expected, "what redis-0.redis-h said, between the moments too");
     println!("s1: {} questions between the moments", record.questions);
@@ -85,8 +98,15 @@ fn s1_names_come_and_go_in_parallel() {
     namespace.apply(&redis("Parallel"));
     let mut addresses: Vec<IpAddr> =
         (0..3).map(|ordinal| namespace.wait_running(&format!("redis-{ordinal}"))[0]).collect();
-    let none = Moment::new(&namespace, "three run, none is ready").lacks("redis-h");
-    none.lacks("redis-0.redis-h").lacks("redis-2.redis-h").check();
+    let none = Moment::new(&namespace, "three run, none is ready");
+    none.lacks(
+        "redis-h",
+        &["none of the 3 endpoints of Service redis-h is ready", &namespace.slice_of("redis-h")],
+    )
+    .lacks("redis-0.redis-h", &["redis-0", "is not ready"])
+    .lacks("redis-2.redis-h", &["redis-2", "is not ready"])
+    .lacks("redis-3.redis-h", &[&beyond(3, 3)])
+    .check();
 
     // In no order: the last first.
     let mut expected = vec![State::new()];
@@ -98,7 +118,12 @@ fn s1_names_come_and_go_in_parallel() {
         let ready: Vec<IpAddr> = ready.iter().copied().collect();
         let host = format!("redis-{ordinal}.redis-h");
         let moment = Moment::new(&namespace, title).has("redis-h", &ready).has(&host, &[addresses[ordinal]]);
-        if ready.len() == 3 { moment.check() } else { moment.lacks("redis-1.redis-h").check() }
+        if ready.len() == 3 {
+            moment.check();
+        } else {
+            // Nobody waits for another here.
+            moment.lacks("redis-1.redis-h", &["redis-1", "is not ready"]).check();
+        }
     }
 
     namespace.kubectl(&["scale", "statefulset", "redis", "--replicas=5"]);
@@ -117,9 +142,11 @@ fn s1_names_come_and_go_in_parallel() {
     }
 
     namespace.kubectl(&["scale", "statefulset", "redis", "--replicas=2"]);
-    holds(&namespace, "scaled to 2", &addresses[..2], 5);
+    holds(&namespace, "scaled to 2", &addresses[..2], &[2, 3, 4].map(|ordinal| beyond(ordinal, 2)));
     // All three go at once, and which of them the slice loses first is the controller's affair.
-    let states = all.stop().states;
+    let record = all.stop();
+    record.assert_reasons(&["Service redis-h|no such"]);
+    let states = record.states;
     let (risen, fallen) = states.split_at(expected.len());
     assert_eq!(risen, expected, "what redis-h said while it grew");
     let last: State = addresses[..2].iter().copied().collect();
@@ -133,8 +160,8 @@ fn s1_names_come_and_go_in_parallel() {
 }
 
 /// Makes a replica ready, and holds the moment. `addresses` are those of the replicas before it, or of it
-/// too.
-fn bring_up(namespace: &Namespace<'_>, ordinal: usize, addresses: &mut Vec<IpAddr>) {
+/// too; `replicas` is how many the set wants.
+fn bring_up(namespace: &Namespace<'_>, ordinal: usize, addresses: &mut Vec<IpAddr>, replicas: usize) {
     let pod = format!("redis-{ordinal}");
     let address = namespace.wait_running(&pod)[0];
     if addresses.len() == ordinal {
@@ -142,18 +169,37 @@ fn bring_up(namespace: &Namespace<'_>, ordinal: usize, addresses: &mut Vec<IpAdd
     }
     namespace.set_ready(&pod, true);
     namespace.wait_ready(&pod);
-    holds(namespace, &format!("{pod} is ready"), addresses, ordinal + 2);
+    holds(namespace, &format!("{pod} is ready"), addresses, &grows(ordinal + 1, replicas));
 }
 
-/// The service has these addresses, each replica its own, and the replicas from there to `end` have no name.
-fn holds(namespace: &Namespace<'_>, title: &str, addresses: &[IpAddr], end: usize) {
+/// Why the replicas from `ready` on have no name while the set grows, and one beyond them.
+fn grows(ready: usize, replicas: usize) -> Vec<String> {
+    let mut why = Vec::new();
+    for ordinal in ready..replicas {
+        why.push(if ordinal == ready {
+            format!("redis-{ordinal} is not ready")
+        } else {
+            format!("redis-{ordinal} does not exist yet: StatefulSet redis wants {replicas} and waits for redis-{ready}")
+        });
+    }
+    why.push(beyond(replicas, replicas));
+    why
+}
+
+fn beyond(ordinal: usize, replicas: usize) -> String {
+    format!("redis-{ordinal} does not exist: StatefulSet redis has replicas {replicas}")
+}
+
+/// The service has these addresses, each replica its own, and the replicas from there on have no name: one for each
+/// sentence of `why`.
+fn holds(namespace: &Namespace<'_>, title: &str, addresses: &[IpAddr], why: &[String]) {
     let host = |ordinal: usize| format!("redis-{ordinal}.redis-h");
     let mut moment = Moment::new(namespace, title).has("redis-h", addresses);
     for (ordinal, address) in addresses.iter().enumerate() {
         moment = moment.has(&host(ordinal), &[*address]).points(*address, &[&host(ordinal)]);
     }
-    for ordinal in addresses.len()..end {
-        moment = moment.lacks(&host(ordinal));
+    for (ordinal, why) in (addresses.len()..).zip(why) {
+        moment = moment.lacks(&host(ordinal), &[why]);
     }
     moment.check();
 }

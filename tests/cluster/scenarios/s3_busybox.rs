@@ -1,6 +1,6 @@
 //! S3: what a busybox shell sees of two replicas, before and after both are deleted at once.
 
-use crate::support::{ControlPlane, PodNetwork, ask_clients, shared_rollcall, shared_stub};
+use crate::support::{ControlPlane, PodNetwork, Recorder, ask_clients, shared_rollcall, shared_stub};
 
 use super::s2_volumes::{add_volume, all_three, nginx};
 
@@ -28,6 +28,7 @@ fn s3_both_come_back_under_their_names() {
     }
 
     let uids = pods.map(|pod| namespace.pod(pod).unwrap().uid);
+    let records = hosts.each_ref().map(|host| Recorder::start(shared_rollcall().dns, host));
     namespace.kubectl(&["delete", "pod", "web-0", "web-1"]);
     namespace.wait_gone("web-0", &uids[0]);
     namespace.wait_gone("web-1", &uids[1]);
@@ -37,4 +38,7 @@ fn s3_both_come_back_under_their_names() {
         assert_ne!(old, new, "a new pod has a new address");
     }
     all_three(&namespace, "both are back", after.each_ref());
+    for (pod, record) in pods.into_iter().zip(records) {
+        record.stop().assert_reasons(&[&format!("{pod}|no A record here")]);
+    }
 }

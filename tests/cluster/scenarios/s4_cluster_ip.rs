@@ -33,5 +33,7 @@ fn s4_replicas_behind_a_cluster_ip_have_names() {
         let host = format!("redis-sts-{ordinal}.redis-svc");
         moment = moment.has(&host, &[*address]).points(*address, &[&host]);
     }
-    moment.serves("redis-svc", 6379, &[("redis-svc", &[service])]).lacks("redis-sts-3.redis-svc").check();
+    let moment = moment.serves("redis-svc", 6379, &[("redis-svc", &[service])]);
+    let why = "redis-sts-3 does not exist: StatefulSet redis-sts has replicas 3";
+    moment.lacks("redis-sts-3.redis-svc", &[why]).check();
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use hickory_proto::rr::RecordType;
+
 use crate::support::{ControlPlane, Moment};
 
 const KUBIA: &str = "apiVersion: v1
@@ -46,13 +48,38 @@ fn s5_names_follow_the_governing_service() {
     let moment = Moment::new(&namespace, "before kubia exists").serves("kubia-state", 80, &state);
     let moment = moment.serves("_http._tcp.kubia-state", 80, &state).has("kubia-state", &both);
     let moment = moment.has(&first_dashed, &first).points(first[0], &[&first_dashed]);
-    moment.lacks("kubia-0.kubia-state").lacks("kubia").lacks("kubia-0.kubia").check();
+    // The odd names come with why they are so, and the names that were looked for with why they are not.
+    let missing = format!("no Service kubia in namespace {}", namespace.name());
+    let missing = [missing.as_str(), "StatefulSet kubia names it as its serviceName"];
+    let called_by_address = |pod: &str, dashed: &str| {
+        let label = dashed.trim_end_matches(".kubia-state");
+        format!("Service kubia-state selects {pod}, but its subdomain is kubia: it is called {label} here")
+    };
+    let [first_called, second_called] = [("kubia-0", &first_dashed), ("kubia-1", &second_dashed)]
+        .map(|(pod, name)| called_by_address(pod, name));
+    let odd = ["called by their addresses", "subdomain is not the name of this Service"];
+    moment
+        .surprises("kubia-state", RecordType::SRV, &odd)
+        .surprises("_http._tcp.kubia-state", RecordType::SRV, &odd)
+        .lacks("kubia-0.kubia-state", &[&first_called])
+        .lacks("kubia-1.kubia-state", &[&second_called])
+        .lacks("kubia", &missing)
+        .lacks("kubia-0.kubia", &missing)
+        .check();
 
     namespace.apply(GOVERNING);
     let named: [(&str, &[IpAddr]); 2] = [("kubia-0.kubia", &first), ("kubia-1.kubia", &second)];
     let moment = Moment::new(&namespace, "headless kubia exists").serves("kubia", 80, &named);
     let moment = moment.serves("_http._tcp.kubia", 80, &named).serves("kubia-state", 80, &state);
-    moment.has("kubia", &both).has("kubia-0.kubia", &first).has("kubia-1.kubia", &second).check();
+    moment
+        .has("kubia", &both)
+        .has("kubia-0.kubia", &first)
+        .has("kubia-1.kubia", &second)
+        .lacks("kubia-2.kubia", &["kubia-2 does not exist: StatefulSet kubia has replicas 2"])
+        .surprises("kubia-state", RecordType::SRV, &odd)
+        .lacks("kubia-0.kubia-state", &[&first_called])
+        .whole("kubia", RecordType::SRV)
+        .check();
 
     namespace.apply(PUBLIC);
     let public = namespace.cluster_ip("kubia-public");

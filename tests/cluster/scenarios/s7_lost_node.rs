@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::support::{ControlPlane, Moment, Namespace, Recorder, State, shared_rollcall, shared_stub};
 
 /// A set on nodes of its own, one replica each, so that one of them can be lost to nobody else's cost.
-fn kubia(namespace: &Namespace<'_>) -> String {
+pub(crate) fn kubia(namespace: &Namespace<'_>) -> String {
     format!(
         "apiVersion: v1
 kind: Service
@@ -58,10 +58,11 @@ fn s7_a_replica_of_a_lost_node_comes_back_elsewhere() {
     plane.wait_for_node(&before.node, "Unknown");
     println!("s7: node Unknown after {:.1} s", begun.elapsed().as_secs_f32());
     namespace.wait_not_ready("kubia-0");
-    without(&namespace, "kubia-0 is not ready", &old, &other);
+    // The taint of its node has it deleted some seconds later.
+    without(&namespace, "kubia-0 is not ready", &old, &other, "kubia-0 is not ready|kubia-0 is terminating");
     assert_eq!(namespace.wait_deleted("kubia-0"), before.uid);
     println!("s7: kubia-0 Terminating after {:.1} s", begun.elapsed().as_secs_f32());
-    without(&namespace, "kubia-0 is Terminating and stuck", &old, &other);
+    without(&namespace, "kubia-0 is Terminating and stuck", &old, &other, "kubia-0 is terminating");
     assert_eq!(namespace.pod("kubia-0").map(|pod| pod.uid), Some(before.uid.clone()), "it is stuck");
 
     namespace.kubectl(&["delete", "pod", "kubia-0", "--force", "--grace-period=0"]);
@@ -84,10 +85,16 @@ fn s7_a_replica_of_a_lost_node_comes_back_elsewhere() {
         let record = record.stop();
         assert_eq!(record.states, expected, "what {server} said about kubia-0, between the moments too");
         println!("s7: {} questions to {server}, never two addresses for kubia-0", record.questions);
+        if *server == "rollcall" {
+            record.assert_reasons(&["kubia-0"]);
+            let first = |words: &str| record.reasons.iter().position(|told| told.contains(words));
+            let told = (first("kubia-0 is not ready"), first("kubia-0 is terminating"));
+            assert!(matches!(told, (Some(0), Some(_))), "not ready, then terminating: {:#?}", record.reasons);
+        }
     }
 }
 
-fn without(namespace: &Namespace<'_>, title: &str, old: &[IpAddr], other: &[IpAddr]) {
+fn without(namespace: &Namespace<'_>, title: &str, old: &[IpAddr], other: &[IpAddr], why: &str) {
     let moment = Moment::new(namespace, title).has("kubia", other).has("kubia-1.kubia", other);
-    moment.lacks("kubia-0.kubia").nobody(old[0]).check();
+    moment.lacks("kubia-0.kubia", &[why]).nobody(old[0]).check();
 }

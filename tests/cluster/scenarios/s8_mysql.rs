@@ -51,7 +51,16 @@ fn s8_an_early_question_is_not_remembered() {
         let (pod, host) = (format!("mysql-{ordinal}"), format!("mysql-{ordinal}.mysql"));
         let address = namespace.wait_running(&pod)[0];
         let title = format!("{pod} starts");
-        let mut moment = Moment::new(&namespace, &title).lacks(&host).has("mysql-read", &[read]);
+        let next = format!("mysql-{}", ordinal + 1);
+        let why = if ordinal == 2 {
+            format!("{next} does not exist: StatefulSet mysql has replicas 3")
+        } else {
+            format!("{next} does not exist yet: StatefulSet mysql wants 3 and waits for {pod}")
+        };
+        let mut moment = Moment::new(&namespace, &title)
+            .lacks(&host, &[&pod, "is not ready"])
+            .lacks(&format!("{next}.mysql"), &[&why])
+            .has("mysql-read", &[read]);
         if let Some(before) = before {
             // What the starting member itself looks up, in its own shell.
             moment = moment.has(&format!("mysql-{}.mysql", ordinal - 1), &[before]);

@@ -21,6 +21,7 @@ use super::namespace::Namespace;
 use super::pod_network::{Place, PodNetwork};
 use super::rollcall::shared_rollcall;
 use super::wait::wait_until;
+use super::why::{Why, check_explained, check_whys, owned};
 
 /// For the controllers to write what happened, on a busy machine.
 const CONTROLLERS: Duration = Duration::from_secs(20);
@@ -41,8 +42,12 @@ pub(crate) struct Moment<'a> {
 enum Fact {
     /// The name has these addresses and no others; for a family without one it is there without data.
     Addresses { short: String, addresses: BTreeSet<IpAddr> },
-    /// There is no such name.
-    Absent { short: String },
+    /// There is no such name, and a sentence with these words says why.
+    Absent { short: String, why: Vec<String> },
+    /// There is more to say about these records than that they are there.
+    Surprising { short: String, record_type: RecordType, why: Vec<String> },
+    /// There is nothing to say about these records.
+    Whole { short: String, record_type: RecordType },
     /// The name's SRV records: port and target; each target has these addresses in Additional.
     Services { short: String, port: u16, targets: BTreeSet<(String, IpAddr)> },
     /// The address is these names'.
@@ -64,9 +69,16 @@ impl<'a> Moment<'a> {
         self
     }
 
-    /// There is no name `short`.
-    pub(crate) fn lacks(mut self, short: &str) -> Self {
-        self.facts.push(Fact::Absent { short: short.to_owned() });
+    /// There is no name `short`, and the sentence that says why has these words in it; `one|other` is either.
+    pub(crate) fn lacks(mut self, short: &str, why: &[&str]) -> Self {
+        assert!(!why.is_empty(), "why is there no {short}?");
+        self.facts.push(Fact::Absent { short: short.to_owned(), why: owned(why) });
+        self
+    }
+
+    /// The records of `short` come with a sentence that has these words in it.
+    pub(crate) fn surprises(mut self, short: &str, record_type: RecordType, why: &[&str]) -> Self {
+        self.facts.push(Fact::Surprising { short: short.to_owned(), record_type, why: owned(why) });
         self
     }
 
@@ -78,6 +90,12 @@ impl<'a> Moment<'a> {
         let targets = targets.iter().flat_map(|(t, all)| all.iter().map(move |address| (full(t), *address)));
         let fact = Fact::Services { short: short.to_owned(), port, targets: targets.collect() };
         self.facts.push(fact);
+        self
+    }
+
+    /// The records of `short` come without a word: nothing about them is odd.
+    pub(crate) fn whole(mut self, short: &str, record_type: RecordType) -> Self {
+        self.facts.push(Fact::Whole { short: short.to_owned(), record_type });
         self
     }
 
@@ -101,12 +119,17 @@ impl<'a> Moment<'a> {
     /// Naming the moment and the question, when a fact does not hold in time.
     pub(crate) fn check(&self) {
         let begun = Instant::now();
-        let rollcall = shared_rollcall().dns;
+        let (rollcall, admin) = (shared_rollcall().dns, shared_rollcall().admin);
         self.wait_for_facts("rollcall", rollcall, CONTROLLERS);
         let direct = begun.elapsed();
+        // Beyond CoreDNS' cache nothing of it is passed on: docs/reasons.md.
+        let whys: Vec<Why> = self.facts.iter().flat_map(|fact| fact.whys(self.namespace)).collect();
+        check_whys(self.title, rollcall, &whys);
+        check_explained(self.title, admin, &whys);
+        let told = begun.elapsed() - direct;
         let stub = shared_stub().dns;
         self.wait_for_facts("CoreDNS with the stub", stub, TTL + SLACK);
-        let behind = begun.elapsed() - direct;
+        let behind = begun.elapsed() - direct - told;
         let network = PodNetwork::shared();
         let wrong = Mutex::new(Vec::new());
         thread::scope(|scope| {
@@ -121,12 +144,14 @@ impl<'a> Moment<'a> {
         let wrong = wrong.into_inner().unwrap();
         assert!(wrong.is_empty(), "{}:\n{}", self.title, wrong.join("\n"));
         println!(
-            "{} — {}: right after {} ms directly, {} ms more behind CoreDNS; clients {} ms",
+            "{} — {}: right after {} ms directly, {} ms more behind CoreDNS; {} answers and why in {} ms; clients {} ms",
             self.namespace.name(),
             self.title,
             direct.as_millis(),
             behind.as_millis(),
-            (begun.elapsed() - direct - behind).as_millis(),
+            whys.len(),
+            told.as_millis(),
+            (begun.elapsed() - direct - told - behind).as_millis(),
         );
     }
 
@@ -193,9 +218,14 @@ impl Fact {
                 }
                 Ok(())
             }
-            Self::Absent { short } => {
+            Self::Absent { short, .. } => {
                 let answer = ask(server, &namespace.full(short), RecordType::A);
                 let right = answer.rcode == ResponseCode::NXDomain;
+                yes(answer, right)
+            }
+            Self::Surprising { short, record_type, .. } | Self::Whole { short, record_type } => {
+                let answer = ask(server, &namespace.full(short), *record_type);
+                let right = !answer.answers.is_empty();
                 yes(answer, right)
             }
             Self::Services { short, port, targets } => {
@@ -213,6 +243,37 @@ impl Fact {
                 let answer = ask(server, &reverse_name(*address), RecordType::PTR);
                 let right = answer.rcode == ResponseCode::NXDomain;
                 yes(answer, right)
+            }
+        }
+    }
+
+    /// What of its answers is told: why each empty one is empty, and nothing of one that is whole.
+    fn whys(&self, namespace: &Namespace<'_>) -> Vec<Why> {
+        match self {
+            Self::Addresses { short, addresses } => [RecordType::A, RecordType::AAAA]
+                .map(|record_type| {
+                    let (name, ipv6) = (namespace.full(short), record_type == RecordType::AAAA);
+                    if of_family(addresses, ipv6).is_empty() {
+                        Why::empty(name, record_type)
+                    } else {
+                        Why::nothing(name, record_type)
+                    }
+                })
+                .into(),
+            Self::Absent { short, why } => vec![Why::absent(namespace.full(short), RecordType::A, why)],
+            Self::Surprising { short, record_type, why } => {
+                vec![Why::surprising(namespace.full(short), *record_type, why)]
+            }
+            Self::Whole { short, record_type } => vec![Why::nothing(namespace.full(short), *record_type)],
+            // Whether the targets' names surprise the scenario says.
+            Self::Services { .. } => Vec::new(),
+            Self::Pointers { address, .. } => vec![Why::nothing(reverse_name(*address), RecordType::PTR)],
+            Self::Unnamed { address } => {
+                vec![Why::absent(
+                    reverse_name(*address),
+                    RecordType::PTR,
+                    &["no Service and no", "has this address"],
+                )]
             }
         }
     }
@@ -247,7 +308,7 @@ impl Fact {
                     }
                 }
             }
-            Self::Absent { short } => {
+            Self::Absent { short, .. } => {
                 let full = namespace.full(short);
                 expect(&["dig", "nslookup", "node"], "A", &full, &says("NXDOMAIN"));
                 expect(&["go"], "A", &full, &says("NONE"));
@@ -264,6 +325,7 @@ impl Fact {
                 expect(&["dig"], "PTR", &address.to_string(), &says("NXDOMAIN"));
                 expect(&["getent"], "PTR", &address.to_string(), &says("NONE"));
             }
+            Self::Surprising { .. } | Self::Whole { .. } => {}
         }
         all
     }
@@ -277,7 +339,10 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Addresses { short, addresses } => write!(f, "{short} has {addresses:?}"),
-            Self::Absent { short } => write!(f, "{short} is not there"),
+            Self::Absent { short, .. } => write!(f, "{short} is not there"),
+            Self::Surprising { short, record_type, .. } | Self::Whole { short, record_type } => {
+                write!(f, "{short} has a {record_type} record")
+            }
             Self::Services { short, port, targets } => write!(f, "SRV of {short}: {port} at {targets:?}"),
             Self::Pointers { address, names } => write!(f, "{address} is {names:?}"),
             Self::Unnamed { address } => write!(f, "{address} is nobody's"),

@@ -2,7 +2,7 @@
 //! failed.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -143,9 +143,32 @@ impl<'a> Namespace<'a> {
         names
     }
 
+    /// The name of the one EndpointSlice of a Service.
+    pub(crate) fn slice_of(&self, service: &str) -> String {
+        let of = format!("kubernetes.io/service-name={service}");
+        let names = "jsonpath={.items[*].metadata.name}";
+        let name = self.kubectl(&["get", "endpointslices", "-l", &of, "-o", names]);
+        assert!(!name.is_empty() && !name.contains(' '), "one slice of {service}: {name:?}");
+        name
+    }
+
     /// The IPv4 clusterIP of a Service.
     pub(crate) fn cluster_ip(&self, service: &str) -> IpAddr {
         self.kubectl(&["get", "service", service, "-o", "jsonpath={.spec.clusterIP}"]).parse().unwrap()
+    }
+
+    /// A kubeconfig of a new account, which may do with these kinds of this namespace what these verbs say; lists of
+    /// either, with commas. It may take a moment until that counts.
+    pub(crate) fn account(&self, name: &str, verbs: &str, kinds: &str) -> PathBuf {
+        self.kubectl(&["create", "serviceaccount", name]);
+        let (verbs, kinds) = (format!("--verb={verbs}"), format!("--resource={kinds}"));
+        self.kubectl(&["create", "role", name, &verbs, &kinds]);
+        let account = format!("--serviceaccount={}:{name}", self.name);
+        self.kubectl(&["create", "rolebinding", name, &format!("--role={name}"), &account]);
+        let token = self.kubectl(&["create", "token", name]);
+        let file = work_folder().join(format!("{}-{name}.kubeconfig", self.name));
+        self.plane.kubeconfig_for(&file, self.plane.api_address(), token.trim());
+        file
     }
 
     fn dump(&self) {

@@ -1,6 +1,7 @@
 //! Where the programs and the folders of a run are: `run.sh` says so in the environment.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use super::processes::after_the_end;
@@ -17,6 +18,24 @@ pub(crate) fn rollcall_program() -> PathBuf {
     let path = PathBuf::from(variable("ROLLCALL_BIN"));
     assert!(path.is_file(), "ROLLCALL_BIN names no file: {}", path.display());
     path
+}
+
+/// A command of a `rollcall`; what the environment says to one is taken away, for a test is what it says.
+pub(super) fn rollcall_command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("ROLLCALL_") || key == "KUBECONFIG" {
+            command.env_remove(key);
+        }
+    }
+    command
+}
+
+/// Where pictures of the page are kept.
+pub(crate) fn pictures_folder() -> PathBuf {
+    let folder = PathBuf::from(variable("ROLLCALL_CLUSTER_PICTURES"));
+    std::fs::create_dir_all(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    folder
 }
 
 fn variable(name: &str) -> String {

@@ -12,6 +12,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::ask::ask;
+use super::why::has_words;
 
 /// Between two questions: often enough to see each state, and some processor left for what is recorded.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -30,6 +31,8 @@ pub(crate) struct Record {
     pub(crate) questions: u64,
     /// The answers in their order, equal neighbours once.
     pub(crate) states: Vec<State>,
+    /// What was told of those without an address, in its order, equal neighbours once; nothing is an empty text.
+    pub(crate) reasons: Vec<String>,
 }
 
 /// An answer: the addresses, none for a name that is not there.
@@ -41,12 +44,19 @@ impl Recorder {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, name) = (Arc::clone(&stop), name.to_owned());
         let thread = thread::spawn(move || {
-            let mut record = Record { questions: 0, states: Vec::new() };
+            let mut record = Record { questions: 0, states: Vec::new(), reasons: Vec::new() };
             while !stopped.load(Ordering::Relaxed) {
                 let answer = ask(server, &name, RecordType::A);
                 let known = [ResponseCode::NoError, ResponseCode::NXDomain].contains(&answer.rcode);
                 assert!(known, "{name}: {answer:?}");
                 let state = answer.addresses();
+                if state.is_empty() {
+                    let told: Vec<&str> = answer.edes.iter().map(|(_, text)| text.as_str()).collect();
+                    let told = told.join("; ");
+                    if record.reasons.last() != Some(&told) {
+                        record.reasons.push(told);
+                    }
+                }
                 if record.states.last() != Some(&state) {
                     record.states.push(state);
                 }
@@ -68,6 +78,19 @@ impl Recorder {
             Ok(record) => record,
             Err(panic) => std::panic::resume_unwind(panic),
         }
+    }
+}
+
+impl Record {
+    /// Every answer without an address, at whatever moment, was told of in a sentence with these words; `one|other`
+    /// is either.
+    ///
+    /// # Panics
+    /// Naming the sentences, when one has them not.
+    pub(crate) fn assert_reasons(&self, words: &[&str]) {
+        let all = self.reasons.iter().all(|told| !told.is_empty() && has_words(told, words));
+        assert!(all, "all have {words:?}: {:#?}", self.reasons);
+        println!("told of the name while it was away: {:#?}", self.reasons);
     }
 }
 

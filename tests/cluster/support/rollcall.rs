@@ -12,7 +12,7 @@ use super::control_plane::ControlPlane;
 use super::coredns::shared_upstream;
 use super::pod_network::PodNetwork;
 use super::processes::Process;
-use super::programs::{rollcall_program, work_folder};
+use super::programs::{rollcall_command, rollcall_program, work_folder};
 use super::wait::wait_for;
 
 /// How long a start may take on a busy machine.
@@ -57,8 +57,6 @@ impl Rollcall {
     }
 
     /// The command line that `start` runs, on ports that the kernel chooses, for a test that adds to it.
-    ///
-    /// The environment's own `ROLLCALL_*` and `KUBECONFIG` are taken away: a test is what it says.
     pub(crate) fn command(kubeconfig: &Path, flags: &[&str]) -> Command {
         Self::command_at("127.0.0.1:0", kubeconfig, flags)
     }
@@ -70,12 +68,7 @@ impl Rollcall {
 
     /// The same of another build.
     pub(crate) fn command_of(program: &Path, listen: &str, kubeconfig: &Path, flags: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("ROLLCALL_") || key == "KUBECONFIG" {
-                command.env_remove(key);
-            }
-        }
+        let mut command = rollcall_command(program);
         command.arg("serve").arg("--kubeconfig").arg(kubeconfig);
         command.args(["--listen", listen, "--admin", "127.0.0.1:0"]).args(flags);
         command

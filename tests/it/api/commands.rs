@@ -54,6 +54,30 @@ fn check_names_what_is_wrong() {
     assert!(code == 0 && out.contains("10.0.0.1") && err.contains("default/alias"), "{out}{err}");
 }
 
+/// What may not be listed is said with what is not looked for; nothing is said to be missing for want of it.
+#[test]
+fn check_says_what_it_may_not_list() {
+    let api = Api::start();
+    api.put_service("a", &["10.0.0.1"]);
+    let set = json!({"metadata": {"name": "web", "namespace": "default"}, "spec": {"serviceName": "b",
+        "template": {"metadata": {"labels": {"app": "a"}}}}});
+    api.put(SETS, set);
+    let (code, out, err, _) = run("check", api.address);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("error: StatefulSet default/web: spec.serviceName: no Service b"), "{out}");
+
+    api.always(SLICES, Answer::status(403, "Forbidden"));
+    let (_, out, _, _) = run("check", api.address);
+    let skipped = out.lines().find(|line| line.starts_with("skipped: EndpointSlices cannot be listed"));
+    assert!(skipped.is_some_and(|line| line.contains("family-without-endpoints")), "{out}");
+
+    // Without Services nothing can be said at all.
+    api.always(SERVICES, Answer::status(403, "Forbidden"));
+    let (code, out, err, _) = run("check", api.address);
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("Services: ") && err.contains("cannot be listed"), "{err}");
+}
+
 /// What the commands wait is a minute.
 #[test]
 #[ignore = "takes a minute: cargo test --test it api::commands -- --ignored"]
@@ -64,19 +88,19 @@ fn a_server_that_cannot_list_is_named_within_a_minute() {
     for path in [SERVICES, SLICES, SETS, NAMESPACES] {
         silent.always(path, Answer::Never);
     }
-    forbidden.always(SLICES, Answer::status(403, "Forbidden"));
+    forbidden.always(SERVICES, Answer::status(403, "Forbidden"));
     let runs = [
         ("records", silent.address, "no answer within"),
         ("check", silent.address, "no answer within"),
         ("records", gone, "refused"),
-        ("check", forbidden.address, "403"),
+        ("records", forbidden.address, "403"),
     ];
     let runs = runs.map(|(command, server, why)| {
         thread::spawn(move || {
             let (code, out, err, seconds) = run(command, server);
             assert_eq!(code, 1, "{command} {why}: {out}{err}");
             assert!(seconds < 65.0, "{command} {why}: {seconds} s");
-            assert!(err.contains(why) && err.contains("EndpointSlices"), "{command} {why}: {err}");
+            assert!(err.contains(why) && err.contains("Services"), "{command} {why}: {err}");
             assert!(out.is_empty(), "{command} {why}: {out}");
         })
     });

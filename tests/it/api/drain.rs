@@ -22,7 +22,7 @@ fn changes_are_followed_while_draining() {
     assert_eq!(super::http::probe(program.admin, "/livez").0, 200);
     assert_eq!(program.end(), 0);
     let seconds = started.elapsed().as_secs_f32();
-    assert!((2.0..6.0).contains(&seconds), "{seconds} s");
+    assert!((2.0..30.0).contains(&seconds), "{seconds} s");
     assert!(!program.printed().contains("panic"));
 }
 
@@ -30,10 +30,10 @@ fn changes_are_followed_while_draining() {
 fn one_that_never_was_ready_ends_at_once() {
     let api = Api::start();
     api.always(SLICES, Answer::Never);
-    let mut program = Program::start(&api, &[], &[]);
+    let mut program = Program::start(&api, &[], &[("ROLLCALL_LIMITS_LAMEDUCK", "60")]);
     until_asked(&api, SLICES, 1);
     let started = std::time::Instant::now();
     program.signal("TERM");
     assert_eq!(program.end(), 0);
-    assert!(started.elapsed().as_secs() < 3);
+    assert!(started.elapsed().as_secs() < 30);
 }

@@ -162,6 +162,13 @@ impl Program {
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
     }
 
+    /// The most octets of memory that it ever had (`VmHWM`).
+    pub(super) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Waits for its end: its exit code.
     pub(super) fn end(&mut self) -> i32 {
         let child = &mut self.child;

@@ -105,6 +105,54 @@ fn changes_are_written_while_it_runs() {
     assert_eq!(program.addresses(&name("default", "b")), "10.0.0.2");
 }
 
+/// The file with other octets in the place of these, under a checksum that fits them: as none of ours writes it.
+fn forge(path: &Path, from: &[u8], to: &[u8]) {
+    let mut octets = fs::read(path).unwrap();
+    octets.truncate(octets.len() - 4);
+    let at = octets.windows(from.len()).position(|octets| octets == from).unwrap();
+    octets.splice(at..at + from.len(), to.iter().copied());
+    octets.extend(crc32fast::hash(&octets).to_le_bytes());
+    fs::write(path, octets).unwrap();
+}
+
+#[test]
+fn the_zone_is_served_before_its_cluster_is_read_and_not_without_it() {
+    let (_folder, path) = mk_place();
+    let address = mk_snapshot(&path);
+    // The name of its slice: the objects behind the zone are not what they were, and the zone is.
+    forge(&path, b"default/a", b"default a");
+    let mut program = Program::start_before(address, &flag(&path), &[]);
+    program.wait_for(&["not served any longer", "a name is none"]);
+    let a = name("default", "a");
+    until("SERVFAIL", || program.status(&a) == "SERVFAIL");
+    program.until_readyz(503, &[]);
+    // As after a start without a snapshot.
+    let api = Api::start_at(address);
+    api.put_service("b", &["10.0.0.3"]);
+    program.until_addresses(&name("default", "b"), "10.0.0.3");
+    assert_eq!(program.status(&a), "NXDOMAIN");
+    program.until_readyz(200, &["ok"]);
+    program.is_well();
+}
+
+#[test]
+fn records_are_made_of_the_objects_where_the_zone_is_of_no_use() {
+    let (_folder, path) = mk_place();
+    let address = mk_snapshot(&path);
+    let served = |variables: &[(&str, &str)], words: &str| {
+        let mut program = Program::start_before(address, &flag(&path), variables);
+        program.wait_until_ready();
+        assert!(program.printed().contains(words), "not said: {words}");
+        assert_eq!(program.addresses(&name("default", "a")), "10.0.0.1");
+        assert_eq!(program.ask("-x 10.0.0.1").status, "NOERROR");
+        program.is_well();
+    };
+    served(&[("ROLLCALL_TTL_POSITIVE", "17")], "under other settings");
+    // The labels of its only service.
+    forge(&path, b"\x01a\x07default", b"\x01A\x07default");
+    served(&[], "the records of a service do not fit together");
+}
+
 #[test]
 fn what_is_not_whole_or_of_another_cluster_is_refused_with_a_reason() {
     let (folder, path) = mk_place();
@@ -200,7 +248,7 @@ fn past_its_age_it_is_servfail_until_the_api_server_answers() {
     let a = name("default", "a");
     program.until_readyz(503, &["expired", "stale.max_age", "snapshot of 20"]);
     let reply = program.ask(&format!("-t A {a}"));
-    assert_eq!((reply.status.as_str(), reply.ede[0].0), ("SERVFAIL", 14));
+    assert_eq!((reply.status.as_str(), reply.ede[0].0), ("SERVFAIL", 24));
     assert_eq!(program.status(&name("default", "b")), "SERVFAIL", "nothing is denied either");
     assert_eq!(program.ask("-x 10.0.0.1").status, "SERVFAIL");
     assert_eq!(super::http::probe(program.admin, "/livez"), (200, "ok\n".into()));

@@ -23,13 +23,18 @@ const SOURCE_FLAGS: [&str; 9] = [
 fn every_help_names_its_flags() {
     let top = run(&["--help"]);
     assert_eq!((top.code, top.err.as_str()), (0, ""));
-    for word in ["serve", "check", "records", "completions", "man", "demo.toml", "ROLLCALL_LOG"] {
+    for word in ["serve", "check", "records", "explain", "completions", "man", "demo.toml", "ROLLCALL_LOG"] {
         assert!(top.out.contains(word), "{word} in:\n{}", top.out);
     }
     for (command, own) in [
         ("serve", [&["--listen", "--admin", "SIGTERM", "SIGHUP"], SOURCE_FLAGS.as_slice()].concat()),
         ("check", [&["Exit codes"], SOURCE_FLAGS.as_slice()].concat()),
         ("records", [&["--reverse"], SOURCE_FLAGS.as_slice()].concat()),
+        (
+            "explain",
+            [&["--server", "--token-file", "--output", "Exit codes"], SOURCE_FLAGS.as_slice()].concat(),
+        ),
+        ("watch", vec!["--server", "--token-file", "--namespace", "--once", "Exit codes"]),
         ("completions", vec!["bash", "zsh", "fish"]),
         ("man", vec!["--dir"]),
     ] {
@@ -53,6 +58,24 @@ fn every_help_names_its_flags() {
             let about = lines.get(index + 1).map_or("", |line| line.trim());
             assert!(!about.is_empty() || flag.trim().contains("  "), "{command}: {flag} is not explained");
         }
+    }
+}
+
+/// The flags of a source are those of `serve`, and mean something else where a server is asked.
+#[test]
+fn the_help_of_explain_says_whom_it_asks() {
+    let help = run(&["explain", "--help"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for says in [
+        "Without --manifests, --kubeconfig, --context and --config no cluster is read and a running server is asked",
+        "-n, --namespace <NAME> The namespace of the pod that asks: its search path completes short names",
+        "--label-selector <SELECTOR> Only Services with these labels, as in `kubectl -l`; not with a running server",
+        "--zone <ZONE> The cluster domain [default: cluster.local]; not with a running server",
+        "Where neither it nor a flag names a cluster: that of the files that KUBECONFIG names",
+    ] {
+        assert!(help.contains(says), "it does not say `{says}`:\n{help}");
+    }
+    for of_serve in ["Without any source", "is followed while it changes"] {
+        assert!(!help.contains(of_serve), "{help}");
     }
 }
 
@@ -84,12 +107,18 @@ fn the_manual_is_printed_and_written() {
     let folder = tempfile::tempdir().unwrap();
     let finished = run(&["man", "--dir", text(folder.path())]);
     assert_eq!(finished.code, 0, "{}", finished.err);
-    for page in ["rollcall", "rollcall-serve", "rollcall-check", "rollcall-records"] {
+    for page in [
+        "rollcall",
+        "rollcall-serve",
+        "rollcall-check",
+        "rollcall-records",
+        "rollcall-explain",
+        "rollcall-watch",
+    ] {
         let written = std::fs::read_to_string(folder.path().join(format!("{page}.1"))).unwrap();
-        assert!(
-            written.contains(".TH") && written.contains("config") || page == "rollcall",
-            "{page}: {written}"
-        );
+        // The first lists commands, the last takes no configuration.
+        let is_bare = ["rollcall", "rollcall-watch"].contains(&page);
+        assert!(written.contains(".TH") && (written.contains("config") || is_bare), "{page}: {written}");
     }
     let missing = run(&["man", "--dir", text(&folder.path().join("missing"))]);
     assert_eq!(missing.code, 1);

@@ -5,11 +5,13 @@
 
 mod asking;
 mod check;
+mod check_lints;
 mod cli;
 mod configuration;
 mod dnstap;
 #[cfg(all(feature = "tls", feature = "https", feature = "quic"))]
 mod encrypted;
+mod explain;
 mod follow;
 mod follow_replaced;
 mod listening;
@@ -18,6 +20,8 @@ mod manifests;
 mod metrics;
 mod metrics_operations;
 mod metrics_page;
+mod page;
+mod peers;
 mod process;
 mod records;
 mod reload;
@@ -36,3 +40,4 @@ mod truncation;
 mod udp;
 mod upstream;
 mod upstream_chains;
+mod watch;

@@ -72,7 +72,7 @@ fn problems_of_standard_input_are_named_by_a_dash() {
     );
     assert_eq!(finished.code, 1);
     assert!(
-        finished.out.contains("error: -: document 1: Service default/UP: metadata.name"),
+        finished.out.contains("error: -:3: document 1: Service default/UP: metadata.name"),
         "{}",
         finished.out
     );

@@ -177,19 +177,23 @@ fn ports() -> impl Strategy<Value = Vec<Port>> {
     prop_oneof![1 => Just(Vec::new()), 4 => vec(select(pool), 1..4)]
 }
 
-fn stateful_set() -> impl Strategy<Value = StatefulSet> {
+/// In a box: the strategies of a whole cluster, each within the next, fill a test's stack.
+fn stateful_set() -> BoxedStrategy<StatefulSet> {
     let names = select(vec!["web", "db", "kubia", "web.v1"]);
     let governing = option::weighted(0.9, label(&["web", "db", "kubia", "ghost"]));
     let start = prop_oneof![5 => 0..3_u32, 1 => Just(2_147_483_646_u32)];
-    (label(&NAMESPACES), names, governing, start, 0..4_u32).prop_map(
-        |(namespace, name, service, start, replicas)| StatefulSet {
+    let revision = option::of(select(vec!["web-6596ffb49b", "x"]));
+    (label(&NAMESPACES), names, governing, start, 0..4_u32, any::<bool>(), revision)
+        .prop_map(|(namespace, name, service, start, replicas, parallel, revision)| StatefulSet {
             namespace,
             name: name.into(),
             service,
             start,
             replicas,
-        },
-    )
+            parallel,
+            revision: revision.map(Into::into),
+        })
+        .boxed()
 }
 
 fn pod() -> impl Strategy<Value = Pod> {

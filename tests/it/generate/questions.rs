@@ -166,6 +166,9 @@ fn in_zone() -> impl Strategy<Value = String> {
         2 => select(vec![
             "", "svc", "pod", "dns", "ns.dns", "dns-version", "x.dns-version", "default.svc", "default.pod",
             "nowhere.svc", "nowhere.pod", "x", "x.y.z", "svc.svc", "hostmaster",
+            "_statefulset", "default._statefulset", "nowhere._statefulset", "web.default._statefulset",
+            "kubia.default._statefulset", "ghost.default._statefulset", "x.web.default._statefulset",
+            "_tcp", "_dns-push-tls._tcp", "x._dns-push-tls._tcp", "_other._tcp", "_udp",
         ]).prop_map(str::to_string),
     ]
 }

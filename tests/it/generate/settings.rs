@@ -17,8 +17,21 @@ pub(crate) fn settings(zone: &'static str) -> impl Strategy<Value = OracleSettin
         1 => subsequence(NAMESPACES.to_vec(), 1..3).prop_map(|names| Some(names.iter().map(|n| n.to_string()).collect())),
     ];
     let switches = (any::<bool>(), prop::bool::weighted(0.2));
-    (ttl(), pods, namespaces, switches, reverse(), name_servers(zone)).prop_map(
-        move |(ttl, pods, namespaces, (endpoint_pod_names, governing_only), reverse, name_servers)| {
+    let discovery = prop_oneof![
+        1 => Just(None),
+        1 => select(vec![Name::from_text(zone).below("ns.dns"), Name::from_text("push.example.net")])
+            .prop_map(|target| Some((target, 853))),
+    ];
+    (ttl(), pods, namespaces, switches, reverse(), name_servers(zone), discovery).prop_map(
+        move |(
+            ttl,
+            pods,
+            namespaces,
+            (endpoint_pod_names, governing_only),
+            reverse,
+            name_servers,
+            discovery,
+        )| {
             let [positive, negative, expected] = ttl;
             OracleSettings {
                 zone: Name::from_text(zone),
@@ -35,6 +48,7 @@ pub(crate) fn settings(zone: &'static str) -> impl Strategy<Value = OracleSettin
                 endpoint_pod_names,
                 governing_only,
                 namespaces,
+                discovery,
             }
         },
     )

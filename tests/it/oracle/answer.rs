@@ -165,12 +165,13 @@ impl<'a> World<'a> {
     /// Names that exist though no record is at or below them.
     fn is_bare_node(&self, name: &Name) -> bool {
         let zone = &self.settings.zone;
-        let mut nodes = vec![zone.below("svc"), zone.below("dns")];
+        let mut nodes = vec![zone.below("svc"), zone.below("dns"), zone.below("_statefulset")];
         if self.settings.pods != Pods::Disabled {
             nodes.push(zone.below("pod"));
         }
         for namespace in known_namespaces(&self.objects, self.settings) {
             nodes.push(zone.below(&format!("{namespace}.svc")));
+            nodes.push(zone.below(&format!("{namespace}._statefulset")));
             if self.settings.pods != Pods::Disabled {
                 nodes.push(zone.below(&format!("{namespace}.pod")));
             }
@@ -184,7 +185,8 @@ impl<'a> World<'a> {
     /// "Names in namespaces that a filter leaves out are REFUSED, never NXDOMAIN."
     fn is_left_out(&self, name: &Name) -> bool {
         let Some(served) = &self.settings.namespaces else { return false };
-        let branches: &[&str] = if self.settings.pods == Pods::Disabled { &["svc"] } else { &["svc", "pod"] };
+        let branches: &[&str] = &["svc", "_statefulset", "pod"];
+        let branches = &branches[..if self.settings.pods == Pods::Disabled { 2 } else { 3 }];
         let namespaces = branches.iter().filter_map(|branch| self.labels_below(branch, name)?.pop());
         namespaces.into_iter().any(|namespace| !served.contains(&namespace))
     }

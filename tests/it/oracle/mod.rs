@@ -41,6 +41,8 @@ pub(crate) struct OracleSettings {
     pub(crate) governing_only: bool,
     /// The only namespaces served; None is all.
     pub(crate) namespaces: Option<Vec<String>>,
+    /// Where DNS Push Notifications are to be had, if at all: a name server, or a name outside the zone; and the port.
+    pub(crate) discovery: Option<(Name, u16)>,
 }
 
 impl OracleSettings {

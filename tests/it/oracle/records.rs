@@ -24,9 +24,19 @@ pub(crate) enum Rdata {
     Cname(Name),
     Ns(Name),
     Ptr(Name),
-    Txt(Vec<u8>),
-    Srv { priority: u16, weight: u16, port: u16, target: Name },
-    Soa { mname: Name, rname: Name, times: [u32; 4] },
+    /// Its strings.
+    Txt(Vec<Vec<u8>>),
+    Srv {
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: Name,
+    },
+    Soa {
+        mname: Name,
+        rname: Name,
+        times: [u32; 4],
+    },
 }
 
 impl Rdata {
@@ -65,7 +75,7 @@ impl Rdata {
             Self::A(_) => 4,
             Self::Aaaa(_) => 16,
             Self::Cname(name) | Self::Ns(name) | Self::Ptr(name) => name.wire_length(),
-            Self::Txt(text) => 1 + text.len(),
+            Self::Txt(strings) => strings.iter().map(|string| 1 + string.len()).sum(),
             Self::Srv { target, .. } => 6 + target.wire_length(),
             Self::Soa { mname, rname, .. } => mname.wire_length() + rname.wire_length() + 20,
         }
@@ -80,7 +90,10 @@ impl fmt::Debug for Rdata {
             Self::Cname(name) => write!(f, "CNAME {name}"),
             Self::Ns(name) => write!(f, "NS {name}"),
             Self::Ptr(name) => write!(f, "PTR {name}"),
-            Self::Txt(text) => write!(f, "TXT \"{}\"", text.escape_ascii()),
+            Self::Txt(strings) => {
+                write!(f, "TXT")?;
+                strings.iter().try_for_each(|string| write!(f, " \"{}\"", string.escape_ascii()))
+            }
             Self::Srv { priority, weight, port, target } => {
                 write!(f, "SRV {priority} {weight} {port} {target}")
             }
@@ -97,6 +110,7 @@ pub(crate) fn everything(objects: &[&Object], settings: &OracleSettings) -> Vec<
         list.extend(of_a_service(service, &hosts, settings));
         list.extend(pointers(service, &hosts, settings));
     }
+    list.extend(of_the_sets(objects, settings));
     // "A label over 63 octets or a name over 255 is never emitted."
     list.retain(|record| record.owner.is_legal() && record.data.target().is_none_or(Name::is_legal));
     // "Addresses are unique by owner and address, SRV records by port and target."
@@ -110,6 +124,7 @@ pub(crate) fn everything(objects: &[&Object], settings: &OracleSettings) -> Vec<
     list.sort();
     list.dedup();
     weigh(&mut list);
+    list.extend(discovery(settings));
     list
 }
 
@@ -133,8 +148,18 @@ fn of_the_zone(settings: &OracleSettings) -> Vec<Record> {
             add(server, Rdata::address(address));
         }
     }
-    add(&settings.zone.below("dns-version"), Rdata::Txt(b"1.1.0".to_vec()));
+    add(&settings.zone.below("dns-version"), Rdata::Txt(vec![b"1.1.0".to_vec()]));
     list
+}
+
+/// "Where DNS Push Notifications are to be had": one record, so there is nothing to weigh.
+fn discovery(settings: &OracleSettings) -> Option<Record> {
+    let (target, port) = settings.discovery.clone()?;
+    Some(Record {
+        owner: settings.zone.below("_dns-push-tls._tcp"),
+        ttl: settings.positive,
+        data: Rdata::Srv { priority: 0, weight: 0, port, target },
+    })
 }
 
 /// SOA and NS of an apex.
@@ -186,6 +211,36 @@ fn of_a_service(service: &Service, hosts: &[Host<'_>], settings: &OracleSettings
                 add(target.below(&labels), srv(port, &target));
             }
         }
+    }
+    list
+}
+
+/// "One record a set" at `<svc>.<ns>._statefulset.<zone>`.
+fn of_the_sets(objects: &[&Object], settings: &OracleSettings) -> Vec<Record> {
+    let mut list = Vec::new();
+    for object in objects {
+        let Object::StatefulSet(set) = object else { continue };
+        let Some(governing) = &set.service else { continue };
+        let all = services(objects);
+        let is_governing = |s: &&&Service| s.key.name == *governing && s.key.namespace == set.namespace;
+        let service = all.iter().find(is_governing);
+        let hosts = service.map(|service| ready_hosts(objects, service, settings)).unwrap_or_default();
+        let replicas = u64::from(set.start)..u64::from(set.start) + u64::from(set.replicas);
+        let is_there =
+            |ordinal: &u64| hosts.iter().any(|host| host.label == format!("{}-{ordinal}", set.name));
+        let ready = replicas.filter(is_there).count();
+        let mut strings = vec![
+            format!("name={}", set.name),
+            format!("replicas={}", set.replicas),
+            format!("start={}", set.start),
+            format!("ready={ready}"),
+        ];
+        strings.extend(set.revision.iter().map(|revision| format!("revision={revision}")));
+        list.push(Record {
+            owner: settings.zone.below(&format!("{governing}.{}._statefulset", set.namespace)),
+            ttl: service.and_then(|service| service.ttl.positive).map_or(settings.positive, u32::from),
+            data: Rdata::Txt(strings.into_iter().map(String::into_bytes).collect()),
+        });
     }
     list
 }

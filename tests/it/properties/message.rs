@@ -102,7 +102,7 @@ fn record(given: &HickoryRecord) -> Result<Record, String> {
         RData::CNAME(name) => Rdata::Cname(lowered(&name.0)),
         RData::NS(name) => Rdata::Ns(lowered(&name.0)),
         RData::PTR(name) => Rdata::Ptr(lowered(&name.0)),
-        RData::TXT(txt) => Rdata::Txt(txt.txt_data.concat()),
+        RData::TXT(txt) => Rdata::Txt(txt.txt_data.iter().map(|string| string.to_vec()).collect()),
         RData::SRV(srv) => Rdata::Srv {
             priority: srv.priority,
             weight: srv.weight,

@@ -4,9 +4,12 @@
 //! packets; `PROPTEST_RNG_SEED` repeats a run.
 
 mod check;
+mod explain;
 mod freshness;
+mod kept;
 mod message;
 mod packets;
+mod reasons;
 mod regressions;
 mod served;
 

@@ -72,6 +72,8 @@ fn below_a_ready_replica_the_negative_ttl_applies() {
         service: Some(label("web")),
         start: 0,
         replicas: 2,
+        parallel: false,
+        revision: None,
     };
     let ready = mk_slice(vec![mk_endpoint("10.0.0.1", Some("web-0"))]);
     let cluster = [mk_service("web", ServiceShape::Headless), ready, Object::StatefulSet(set)];
@@ -154,6 +156,7 @@ fn mk_settings() -> OracleSettings {
         endpoint_pod_names: false,
         governing_only: false,
         namespaces: None,
+        discovery: None,
     }
 }
 

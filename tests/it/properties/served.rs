@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use rollcall::cluster::ObjectName;
-use rollcall::model::Object;
+use rollcall::model::{Label, Object, PodState};
 use rollcall::run::Driver;
 use rollcall::server::{Reply, Responder, Transport};
 use rollcall::wire::Name as WireName;
@@ -21,6 +21,7 @@ pub(super) struct Variant {
 /// A zone that follows a cluster, and answers.
 pub(super) struct Served {
     driver: Driver,
+    reader: zone::Reader,
     responder: Responder,
     buffer: Vec<u8>,
 }
@@ -54,10 +55,43 @@ impl Served {
         let (records, zone_settings) = real_settings(settings, variant);
         let (publisher, reader) = zone::zone(zone_settings);
         let mut driver = Driver::new(publisher, records);
+        driver.set_explains(true);
         driver.publish();
         driver.set_pods_known(true);
         driver.synchronised();
-        Self { driver, responder: Responder::new(reader), buffer: vec![0; 65535] }
+        Self { driver, reader: reader.clone(), responder: Responder::new(reader), buffer: vec![0; 65535] }
+    }
+
+    /// A zone that was kept, and nothing behind it.
+    pub(super) fn taken_up(
+        octets: &[u8],
+        settings: &OracleSettings,
+        variant: Variant,
+    ) -> Result<Self, zone::KeptError> {
+        let (records, zone_settings) = real_settings(settings, variant);
+        let (publisher, reader) = zone::zone(zone_settings);
+        let mut driver = Driver::new(publisher, records);
+        driver.set_explains(true);
+        driver.take_up(octets)?;
+        driver.set_pods_known(true);
+        driver.synchronised();
+        Ok(Self { driver, reader: reader.clone(), responder: Responder::new(reader), buffer: vec![0; 65535] })
+    }
+
+    /// What is kept of it.
+    pub(super) fn kept(&self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        self.driver.keep()(&mut octets);
+        octets
+    }
+
+    /// Which names pods have.
+    pub(super) fn pods(settings: &OracleSettings) -> zone::PodNames {
+        match settings.pods {
+            Pods::Disabled => zone::PodNames::Disabled,
+            Pods::Insecure => zone::PodNames::Insecure,
+            Pods::Verified => zone::PodNames::Verified,
+        }
     }
 
     /// A zone of this cluster, published once.
@@ -66,6 +100,11 @@ impl Served {
         cluster.iter().for_each(|object| served.apply(object));
         served.publish();
         served
+    }
+
+    /// What pods say, where somebody asked them.
+    pub(super) fn set_pods(&mut self, pods: Vec<(Label, PodState)>) {
+        self.driver.index_mut().reset_pods(pods, 1 << 20);
     }
 
     pub(super) fn apply(&mut self, object: &Object) {
@@ -78,6 +117,10 @@ impl Served {
 
     pub(super) fn reset(&mut self, objects: &[Object]) {
         self.driver.reset(objects.to_vec());
+    }
+
+    pub(super) fn reader(&self) -> &zone::Reader {
+        &self.reader
     }
 
     pub(super) fn driver(&self) -> &Driver {
@@ -107,7 +150,7 @@ impl Served {
         match self.responder.respond(packet, transport, &mut self.buffer) {
             Reply::Send(length) => Asked::Reply(self.buffer[..length].to_vec()),
             Reply::Silence => Asked::Silence,
-            Reply::Chase { length, target, rtype, limit } => {
+            Reply::Chase { length, target, rtype, limit, .. } => {
                 Asked::Chase { reply: self.buffer[..length].to_vec(), target: labels(&target), rtype, limit }
             }
         }
@@ -128,11 +171,7 @@ fn real_settings(settings: &OracleSettings, variant: Variant) -> (records::Setti
             expected: seconds(settings.expected),
         },
         order: variant.order,
-        pods: match settings.pods {
-            Pods::Disabled => zone::PodNames::Disabled,
-            Pods::Insecure => zone::PodNames::Insecure,
-            Pods::Verified => zone::PodNames::Verified,
-        },
+        pods: Served::pods(settings),
         ptr: if settings.governing_only { zone::PtrNames::Governing } else { zone::PtrNames::All },
         reverse: settings.reverse.iter().map(|&(a, length)| IpNet::new(a, length).unwrap()).collect(),
         nameservers: settings.name_servers.iter().map(nameserver).collect(),
@@ -142,10 +181,19 @@ fn real_settings(settings: &OracleSettings, variant: Variant) -> (records::Setti
             .as_ref()
             .map(|names| names.iter().map(|n| n.as_str().into()).collect()),
         upstream: variant.upstream,
+        // Sentences of every length, which must never push anything out.
+        explain: zone::Explain::new(zone::Answers::Full, Vec::new()),
+        discovery: settings
+            .discovery
+            .as_ref()
+            .map(|(target, port)| zone::Discovery { target: wire(target), port: *port }),
     };
-    let records =
-        records::Settings { zone: wire(&settings.zone), endpoint_pod_names: settings.endpoint_pod_names };
-    (records, zone_settings)
+    (records_settings(settings), zone_settings)
+}
+
+/// What records are made by.
+pub(super) fn records_settings(settings: &OracleSettings) -> records::Settings {
+    records::Settings { zone: wire(&settings.zone), endpoint_pod_names: settings.endpoint_pod_names }
 }
 
 fn wire(name: &Name) -> WireName {

@@ -19,10 +19,20 @@ pub(crate) struct Answer {
 
 /// Asks with a method; `accept` is the Accept header, none where it is empty.
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, accept: &str) -> Answer {
+    let accept = if accept.is_empty() { String::new() } else { format!("accept: {accept}\r\n") };
+    request_with(address, method, path, &format!("host: test\r\n{accept}"))
+}
+
+/// The page or the API, as somebody on this machine asks for it.
+pub(crate) fn local(address: SocketAddr, path: &str) -> Answer {
+    request_with(address, "GET", path, &format!("host: {address}\r\n"))
+}
+
+/// Asks with these header lines.
+pub(crate) fn request_with(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let accept = if accept.is_empty() { String::new() } else { format!("accept: {accept}\r\n") };
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: test\r\n{accept}connection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\n{headers}connection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));

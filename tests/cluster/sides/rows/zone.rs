@@ -18,7 +18,25 @@ pub(super) const ROWS: &[Row] = &[
     Row { id: "txt-of-branches", covers: txt_of_branches },
     Row { id: "soa-of-nothing", covers: soa_of_nothing },
     Row { id: "any", covers: any },
+    Row { id: "reasons", covers: reasons },
 ];
+
+/// Ours say why they are empty, or not what one may look for; theirs never do. What is refused has a row.
+fn reasons(case: &Case<'_>) -> bool {
+    let Some(codes) = case.ours.errors.as_deref() else { return false };
+    let answers = case.ours.answers();
+    // SRV records whose targets are addresses with dashes, or aliases that end in nothing.
+    let is_surprising = || case.is_type(&["SRV"]) || answers.iter().all(|record| record.rtype == "CNAME");
+    let is_told = match case.ours.rcode.as_str() {
+        "NXDOMAIN" => codes == [0],
+        "NOERROR" => codes == [0] && (answers.is_empty() || is_surprising()),
+        _ => false,
+    };
+    case.aspect == Aspect::Edns
+        && case.via == Via::Direct
+        && case.theirs.errors.as_deref() == Some(&[])
+        && is_told
+}
 
 /// Ours have at most 5 s, theirs kubeadm's 30 s; what an upstream gave has what is left of its own.
 fn ttl(case: &Case<'_>) -> bool {

@@ -8,36 +8,53 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 /// The name in the certificates.
-pub(super) const NAME: &str = "dns.example";
+pub(in crate::behaviour) const NAME: &str = "dns.example";
 
-pub(super) struct Authority {
+pub(in crate::behaviour) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
+    pem: String,
 }
 
 /// A certificate and its key.
-pub(super) struct Issued {
-    pub(super) certificate: String,
-    pub(super) key: String,
-    pub(super) der: Vec<u8>,
+pub(in crate::behaviour) struct Issued {
+    pub(in crate::behaviour) certificate: String,
+    pub(in crate::behaviour) key: String,
+    pub(in crate::behaviour) der: Vec<u8>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(in crate::behaviour) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        let root = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), root }
+        let signed = params.self_signed(&key).unwrap();
+        let (root, pem) = (signed.der().clone(), signed.pem());
+        Self { issuer: Issuer::new(params, key), root, pem }
+    }
+
+    /// Its own certificate, for files of authorities.
+    pub(in crate::behaviour) fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// A certificate with a serial number of its own, for the year 2070.
-    pub(super) fn issue(&self, serial: u64) -> Issued {
+    pub(in crate::behaviour) fn issue(&self, serial: u64) -> Issued {
         self.issue_until(serial, 2070)
     }
 
-    pub(super) fn issue_until(&self, serial: u64, year: i32) -> Issued {
-        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+    pub(in crate::behaviour) fn issue_until(&self, serial: u64, year: i32) -> Issued {
+        self.issue_whole(&[NAME], serial, year)
+    }
+
+    /// A certificate for these names.
+    pub(in crate::behaviour) fn issue_for(&self, names: &[&str]) -> Issued {
+        self.issue_whole(names, 1, 2070)
+    }
+
+    fn issue_whole(&self, names: &[&str], serial: u64, year: i32) -> Issued {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
         params.serial_number = Some(serial.into());
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
@@ -47,14 +64,14 @@ impl Authority {
     }
 
     /// What a client that trusts it begins with.
-    pub(super) fn roots(&self) -> RootCertStore {
+    pub(in crate::behaviour) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
         roots
     }
 
     /// How a client that trusts it greets, with these protocols.
-    pub(super) fn client(&self, protocols: &[&[u8]]) -> ClientConfig {
+    pub(in crate::behaviour) fn client(&self, protocols: &[&[u8]]) -> ClientConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -68,7 +85,7 @@ impl Authority {
 
 impl Issued {
     /// Puts the pair where the server looks for it.
-    pub(super) fn write(&self, folder: &Path) {
+    pub(in crate::behaviour) fn write(&self, folder: &Path) {
         std::fs::write(folder.join("tls.crt"), &self.certificate).unwrap();
         std::fs::write(folder.join("tls.key"), &self.key).unwrap();
     }

@@ -2,13 +2,14 @@
 //!
 //! The clients are rustls, hyper and quinn, with certificates made here; those of others are in tests/encrypted.sh.
 
-mod certificates;
+pub(super) mod certificates;
 mod clients;
 mod counted;
 mod hostile;
 mod http;
 mod limits;
 mod octets;
+mod push;
 mod quic;
 mod stop;
 mod swap;

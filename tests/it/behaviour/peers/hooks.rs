@@ -1,0 +1,170 @@
+//! What is run, written and signalled; what is held back; what is printed.
+
+use std::fs::read_to_string;
+use std::path::Path;
+
+use super::{Cluster, Follower, PUSH, command};
+use crate::behaviour::asking::eventually;
+use crate::behaviour::manifests::text;
+use crate::behaviour::process::run_with;
+
+/// Until a file reads as it should.
+fn until(path: &Path, wanted: &str) {
+    eventually(&format!("{wanted:?} in {}", path.display()), || {
+        let read = read_to_string(path).unwrap_or_default();
+        if read == wanted { Ok(()) } else { Err(read) }
+    });
+}
+
+fn names(count: u32) -> String {
+    (0..count).map(|ordinal| format!("web-{ordinal}.nginx.default.svc.cluster.local\n")).collect()
+}
+
+#[test]
+fn once_prints_a_list_and_ends() {
+    let cluster = Cluster::new(2, PUSH);
+    let run = |args: &[&str]| run_with(&mut command(&cluster.server(), args), "");
+    let finished = run(&["--once", "--output", "names"]);
+    assert_eq!((finished.code, finished.out), (0, names(2)));
+    let finished = run(&["--once", "-o", "names", "--ordinals"]);
+    assert!(finished.out.starts_with("0 web-0.nginx."), "{}", finished.out);
+    let finished = run(&["--once"]);
+    let event: serde_json::Value = serde_json::from_str(&finished.out).unwrap();
+    assert_eq!(
+        (&event["event"], &event["service"], &event["self"]),
+        (&"start".into(), &"nginx".into(), &"web-0".into())
+    );
+    // Its hook's code is its own.
+    assert_eq!(run(&["--once", "-o", "none", "--on-start", "exit 5"]).code, 5);
+    let finished = run(&["--once", "--min-peers", "3", "--timeout", "300ms"]);
+    assert_eq!(finished.code, 1);
+    assert!(finished.err.contains("2 of 3 peers are there") && finished.out.is_empty(), "{}", finished.err);
+    let finished = run(&["--once", "--self", "web-7", "--require-self", "--timeout", "300ms"]);
+    assert!(
+        finished.code == 1 && finished.err.contains("web-7 is not among the 2 peers"),
+        "{}",
+        finished.err
+    );
+    let finished = run_with(&mut command("127.0.0.1:1", &["--once", "--timeout", "300ms"]), "");
+    assert!(finished.code == 1 && finished.err.contains("no server says"), "{}", finished.err);
+}
+
+#[test]
+fn hooks_run_for_the_start_and_for_each_change() {
+    let cluster = Cluster::new(1, PUSH);
+    let out = cluster.path("out");
+    let line =
+        |word: &str| format!("echo {word} $ROLLCALL_EVENT $ROLLCALL_ADDED >> {0}; cat >> {0}", out.display());
+    let (start, change) = (line("a"), format!(r#"["sh", "-c", "{}"]"#, line("b")));
+    let follower = Follower::start(&cluster.server(), &["--on-start", &start, "--on-change", &change]);
+    let first = format!("a start web-0.nginx.default.svc.cluster.local\n{}", names(1));
+    until(&out, &first);
+    cluster.scale(2);
+    until(&out, &format!("{first}b change web-1.nginx.default.svc.cluster.local\n{}", names(2)));
+    assert_eq!(follower.terminate(), 0);
+}
+
+#[test]
+fn a_hook_that_runs_is_waited_for_at_the_end() {
+    let cluster = Cluster::new(1, PUSH);
+    let (begun, go, done) = (cluster.path("begun"), cluster.path("go"), cluster.path("done"));
+    let line = format!(
+        "touch {}; until [ -e {} ]; do sleep 0.02; done; echo done > {}",
+        begun.display(),
+        go.display(),
+        done.display()
+    );
+    let follower = Follower::start(&cluster.server(), &["--on-change", &line]);
+    eventually("a hook that runs", || if begun.exists() { Ok(()) } else { Err("none".to_owned()) });
+    let waiter = std::thread::spawn(move || {
+        // Once it is told to end.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::fs::write(go, "").unwrap();
+    });
+    assert_eq!(follower.terminate(), 0);
+    waiter.join().unwrap();
+    assert_eq!(read_to_string(done).unwrap(), "done\n");
+}
+
+#[test]
+fn a_file_is_kept_and_its_reader_told() {
+    let cluster = Cluster::new(2, PUSH);
+    let (file, out, template) = (cluster.path("peers"), cluster.path("out"), cluster.path("template"));
+    std::fs::write(&template, "{{#peers}}{{host}}{{^last}},{{/last}}{{/peers}} {{self}}\n").unwrap();
+    // Its reader is a shell that says when it is told.
+    let trap = format!("trap 'echo told >> {}' USR1; while :; do sleep 0.02; done", out.display());
+    let mut reader = std::process::Command::new("sh").args(["-c", &trap]).spawn().unwrap();
+    let pidfile = cluster.path("pid");
+    std::fs::write(&pidfile, reader.id().to_string()).unwrap();
+    // The trap has to stand before the first signal.
+    eventually("a trap", || {
+        let status = read_to_string(format!("/proc/{}/status", reader.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
+        let caught = u64::from_str_radix(caught, 16).unwrap();
+        if caught & 1 << 9 == 0 { Err(status) } else { Ok(()) }
+    });
+    let signal = format!("{}:USR1", pidfile.display());
+    let args =
+        ["--write", text(&file), "--format", "template", "--template", text(&template), "--signal", &signal];
+    let follower = Follower::start(&cluster.server(), &args);
+    until(&out, "told\n");
+    assert_eq!(read_to_string(&file).unwrap(), "web-0,web-1 web-0\n");
+    cluster.scale(3);
+    until(&out, "told\ntold\n");
+    assert_eq!(read_to_string(&file).unwrap(), "web-0,web-1,web-2 web-0\n");
+    assert_eq!(follower.terminate(), 0);
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+}
+
+#[test]
+fn half_a_cluster_is_held_back() {
+    let cluster = Cluster::new(1, PUSH);
+    let args = ["--min-peers", "2", "--require-self", "--self", "web-1"];
+    let mut follower = Follower::start(&cluster.server(), &args);
+    follower.hears_nothing();
+    cluster.scale(3);
+    assert_eq!(follower.next()["event"], "start");
+    // Fewer again is not told either.
+    cluster.scale(1);
+    follower.hears_nothing();
+    cluster.scale(2);
+    assert_eq!(super::words(&follower.next(), "removed"), ["web-2"]);
+}
+
+#[test]
+fn a_burst_is_one_change_with_a_debounce() {
+    let cluster = Cluster::new(1, PUSH);
+    let mut follower = Follower::start(&cluster.server(), &["--debounce", "1s"]);
+    follower.next();
+    for replicas in [2, 3, 4, 5] {
+        cluster.scale(replicas);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let change = follower.next();
+    assert_eq!(super::words(&change, "added"), ["web-1", "web-2", "web-3", "web-4"], "{change:#?}");
+    follower.hears_nothing();
+}
+
+#[test]
+fn wrong_command_lines_are_said() {
+    let cluster = Cluster::new(1, PUSH);
+    for (args, word) in [
+        (&["--server", "dns.example"][..], "is no server"),
+        (&["--on-start", "[x]"], "no JSON array"),
+        (&["--min-peers", "most"], "`all` or `quorum`"),
+        (&["--debounce", "1d"], "500ms"),
+        (&["--signal", "1:HUP"], "--write"),
+        (&["--write", "x", "--format", "template"], "--template"),
+        (&["--write", "x", "--signal", "x:NONE"], "one of HUP"),
+        (&["--all", "--ready-only"], "cannot be used with"),
+    ] {
+        let finished = run_with(&mut command(&cluster.server(), args), "");
+        assert!(finished.code == 2 && finished.err.contains(word), "{args:?}: {}", finished.err);
+    }
+    let template = cluster.path("template");
+    std::fs::write(&template, "\n{{nonsense}}").unwrap();
+    let args = ["--write", "x", "--format", "template", "--template", text(&template)];
+    let finished = run_with(&mut command(&cluster.server(), &args), "");
+    assert!(finished.code == 1 && finished.err.contains("line 2: `{{nonsense}}`"), "{}", finished.err);
+}
