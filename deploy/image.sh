@@ -14,9 +14,11 @@ target=$(uname -m)-unknown-linux-gnu
 binary=${ROLLCALL_STATIC:-}
 if [ -z "$binary" ]; then
   # The target is named though it is this machine's: without it the flag would hold for procedural macros too, which
-  # cannot be static. A folder of its own, for the flags are not those of other builds.
+  # cannot be static. A folder of its own, for the flags are not those of other builds. Relative relocations are packed:
+  # a static program that may lie anywhere has 900 KB of them, and glibc applies packed ones since 2.36.
   folder=${CARGO_TARGET_DIR:-target}/static
-  CARGO_TARGET_DIR=$folder RUSTFLAGS="-C target-feature=+crt-static" \
+  # Optimized as a whole: a fifteenth smaller than crate by crate, and twice as long in the making.
+  CARGO_PROFILE_RELEASE_LTO=fat CARGO_TARGET_DIR=$folder RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
     cargo build --release --locked --bin rollcall --target "$target" >&2
   binary=$folder/$target/release/rollcall
 fi

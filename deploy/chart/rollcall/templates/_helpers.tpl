@@ -72,4 +72,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [pods]
   verbs: [list, watch]
 {{- end }}
+{{- if .Values.rbac.pods }}
+- apiGroups: [""]
+  resources: [pods, persistentvolumeclaims, events]
+  verbs: [list]
+{{- end }}
 {{- end }}
