@@ -82,6 +82,8 @@ fn mk_cluster(services: usize, endpoints: usize) -> (Driver, Reader) {
         identity: None,
         namespaces: None,
         upstream: false,
+        explain: zone::Explain::default(),
+        discovery: None,
     });
     let mut driver = Driver::new(publisher, Settings { zone: zone_name, endpoint_pod_names: false });
     for service in 0..services {

@@ -2,10 +2,13 @@
 //!
 //! One thread, one socket with the options that rollcall's have (SO_REUSEPORT, IP_PKTINFO), 32 packets a `recvmmsg`
 //! and a `sendmmsg`, so that what a server takes beyond this is its own. A reply is the question as it came, made as
-//! long as that server's replies are.
+//! long as that server's replies are. With `--tcp` a second thread does as little for connections (`stream`).
+
+mod stream;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::thread;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
@@ -21,13 +24,25 @@ struct Arguments {
     /// Octets of a reply; a longer question is returned whole
     #[arg(long, default_value_t = 0)]
     length: usize,
+    /// Answer connections at the same address too
+    #[arg(long)]
+    tcp: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.length <= ROOM, "replies have {ROOM} octets at most");
     let socket = bind(arguments.listen).context("cannot listen")?;
-    println!("listening {}", socket.local_addr()?);
+    let address = socket.local_addr()?;
+    if arguments.tcp {
+        thread::spawn(move || {
+            if let Err(error) = stream::serve(address) {
+                eprintln!("{error:#}");
+                std::process::exit(1);
+            }
+        });
+    }
+    println!("listening {address}");
     let mut batch = Returned::new();
     loop {
         match batch.receive(&socket) {

@@ -93,9 +93,9 @@ pub(crate) fn datagrams(server: SocketAddr, rate: u32, seed: u64, time: Duration
                 let id = packet.first_chunk::<2>().map_or(0, |id| u16::from_be_bytes(*id));
                 // `put` writes an ID: what has no room for one is sent as two octets.
                 if packet.len() >= 2 {
-                    batch.put(place, id, packet)
+                    batch.put(place, id, packet);
                 } else {
-                    batch.put(place, 0, &[0, 0])
+                    batch.put(place, 0, &[0, 0]);
                 }
                 next += 1;
             }
