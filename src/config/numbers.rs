@@ -227,7 +227,7 @@ pub const NUMBERS: &[Number] = &[
     number(
         "push.subscriptions",
         "",
-        65_536,
+        16_384,
         [1, 10_000_000],
         "Subscriptions of all sessions; more are answered SERVFAIL, with a time to come back.",
     ),
@@ -237,6 +237,13 @@ pub const NUMBERS: &[Number] = &[
         64,
         [1, 65_535],
         "Subscriptions of one session; more are REFUSED.",
+    ),
+    number(
+        "push.subscriptions_per_client",
+        "",
+        4096,
+        [1, 10_000_000],
+        "Subscriptions of one client over all of its sessions, an address or the /64 of a global IPv6 one; more are REFUSED.",
     ),
     number(
         "push.queue",

@@ -16,6 +16,7 @@ impl Resolver {
             sessions: self.number("push.sessions", push.sessions),
             subscriptions: self.number("push.subscriptions", push.subscriptions),
             per_session: self.number("push.subscriptions_per_session", push.subscriptions_per_session),
+            per_client: self.number("push.subscriptions_per_client", push.subscriptions_per_client),
             queue: self.number::<usize>("push.queue", push.queue) << 10,
             keepalive: milliseconds(self.number("push.keepalive", push.keepalive)),
             inactivity: milliseconds(self.number("push.inactivity", push.inactivity)),

@@ -47,12 +47,47 @@ impl StreamMemory {
         held > most - most / 4
     }
 
+    /// Whether more is held than there is: of what could not be refused.
+    pub(super) fn is_over(&self) -> bool {
+        let (held, most) = self.counts();
+        held > most
+    }
+
+    /// Holds octets, whether there are as many or not: what others did has made them, and nobody is there to be refused.
+    /// Who asks for some of his own is refused the sooner.
+    pub(super) fn hold(&self, octets: usize) -> Held {
+        self.0.held.fetch_add(octets, Ordering::Relaxed);
+        Held { memory: self.clone(), octets }
+    }
+
     fn take(&self, octets: usize) -> Result<(), OutOfMemory> {
         let held = self.0.held.fetch_add(octets, Ordering::Relaxed);
         if octets > 0 && held.saturating_add(octets) > self.0.most.load(Ordering::Relaxed) {
             return Err(OutOfMemory);
         }
         Ok(())
+    }
+}
+
+/// Octets that are nobody's own, such as those that several connections wait for.
+#[derive(Debug)]
+pub(super) struct Held {
+    memory: StreamMemory,
+    octets: usize,
+}
+
+impl Held {
+    /// Makes them so many.
+    pub(super) fn set(&mut self, octets: usize) {
+        self.memory.0.held.fetch_add(octets, Ordering::Relaxed);
+        self.memory.0.held.fetch_sub(self.octets, Ordering::Relaxed);
+        self.octets = octets;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.0.held.fetch_sub(self.octets, Ordering::Relaxed);
     }
 }
 
@@ -168,6 +203,20 @@ mod tests {
         drop(kept);
         assert!(share.hold(OWN + 10).is_ok());
         assert_eq!(held(&memory), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_refused_is_held_and_given_back() {
+        let memory = StreamMemory::new(100);
+        let mut kept = memory.hold(70);
+        assert!(!memory.is_short() && !memory.is_over());
+        kept.set(120);
+        assert!(memory.is_short() && memory.is_over());
+        assert!(Share::new(&memory).hold(OWN + 1).is_err(), "who asks for more is refused");
+        kept.set(20);
+        assert_eq!(memory.counts().0, 20);
+        drop(kept);
+        assert_eq!(memory.counts().0, 0);
     }
 
     #[test]

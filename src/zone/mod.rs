@@ -34,7 +34,7 @@ pub use publisher::{Change, Publisher, zone};
 pub use settings::{
     Answers, Discovery, Explain, Freshness, Nameserver, Order, PodNames, PtrNames, Settings, Ttl,
 };
-pub use standing::{Standing, StandingRecord, refusal, standing};
+pub use standing::{Standing, StandingRecord, refusal, standing, standing_of_known};
 pub use store::{Reader, View, ZoneSize};
 pub use why::{Explained, explain, explain_reply, finish, told};
 

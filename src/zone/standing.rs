@@ -10,7 +10,7 @@ use super::ports::SrvSet;
 use super::reverse::ttl;
 use super::store::View;
 use crate::reasons::Reason;
-use crate::wire::{ParsedName, rtype};
+use crate::wire::{ParsedName, ReverseName, rtype};
 
 /// A record, without its owner, of class IN.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,18 @@ pub fn standing(view: &View<'_>, name: &ParsedName, qtype: u16) -> Standing {
             Standing::Records(records)
         }
     }
+}
+
+/// The same of a name that was ours once. An address outside the reverse prefixes is a zone of its own for as long as it
+/// is somebody's; when it is nobody's any longer its pointer is gone, and who waits for it is told so and of the next.
+#[must_use]
+pub fn standing_of_known(view: &View<'_>, name: &ParsedName, qtype: u16) -> Standing {
+    let standing = standing(view, name, qtype);
+    let is_address = || ReverseName::read(name).is_some_and(|reverse| reverse.address().is_some());
+    if !matches!(standing, Standing::Outside(_)) || !is_address() {
+        return standing;
+    }
+    view.silent().map_or(Standing::Records(Vec::new()), Standing::Unknown)
 }
 
 /// Why there is nothing to be said of a name, if so; never [`Standing::Records`].

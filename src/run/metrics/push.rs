@@ -12,6 +12,12 @@ pub(in crate::run) fn tell_push(metrics: &Metrics, counters: PushCounters) {
             names,
             opened,
             refused,
+            refused_sessions,
+            refused_subscriptions,
+            refused_per_session,
+            refused_per_client,
+            refused_memory,
+            paced,
             messages,
             encoded,
             octets,
@@ -40,6 +46,19 @@ pub(in crate::run) fn tell_push(metrics: &Metrics, counters: PushCounters) {
             ("rollcall_push_reconfirmed", "Records that a client asked to be confirmed.", reconfirmed),
         ];
         counts.into_iter().for_each(|(name, help, value)| page.counter(name, help, [(vec![], value)]));
+        let limits = [
+            ("sessions", refused_sessions),
+            ("subscriptions", refused_subscriptions),
+            ("per_session", refused_per_session),
+            ("per_client", refused_per_client),
+            ("memory", refused_memory),
+            ("pace", paced),
+        ];
+        page.counter(
+            "rollcall_push_limited",
+            "Stateful operations that met a limit, by the limit.",
+            limits.map(|(limit, count)| (vec![("limit", limit)], count)),
+        );
         let reasons = [("slow", slow), ("withdrawn", withdrawn), ("aborted", aborted), ("expired", expired)];
         page.counter(
             "rollcall_push_ended",

@@ -16,6 +16,18 @@ pub struct PushCounts {
     pub opened: u64,
     /// Operations that were answered with an error.
     pub refused: u64,
+    /// Of these, for there were as many sessions as may be.
+    pub refused_sessions: u64,
+    /// As many subscriptions in all.
+    pub refused_subscriptions: u64,
+    /// As many of the session.
+    pub refused_per_session: u64,
+    /// As many of the client.
+    pub refused_per_client: u64,
+    /// Connections held nearly as many octets as they may.
+    pub refused_memory: u64,
+    /// Clients that were not listened to for a while, for they asked faster than they may.
+    pub paced: u64,
     /// PUSH messages, as they were given to sessions.
     pub messages: u64,
     /// Of these, those that were written for the first time: the others are the same octets again.
@@ -41,6 +53,12 @@ pub(super) struct Cells {
     pub(super) names: AtomicU64,
     pub(super) opened: AtomicU64,
     pub(super) refused: AtomicU64,
+    pub(super) refused_sessions: AtomicU64,
+    pub(super) refused_subscriptions: AtomicU64,
+    pub(super) refused_per_session: AtomicU64,
+    pub(super) refused_per_client: AtomicU64,
+    pub(super) refused_memory: AtomicU64,
+    pub(super) paced: AtomicU64,
     pub(super) messages: AtomicU64,
     pub(super) encoded: AtomicU64,
     pub(super) octets: AtomicU64,
@@ -75,6 +93,12 @@ impl PushCounters {
             names: read(&cells.names),
             opened: read(&cells.opened),
             refused: read(&cells.refused),
+            refused_sessions: read(&cells.refused_sessions),
+            refused_subscriptions: read(&cells.refused_subscriptions),
+            refused_per_session: read(&cells.refused_per_session),
+            refused_per_client: read(&cells.refused_per_client),
+            refused_memory: read(&cells.refused_memory),
+            paced: read(&cells.paced),
             messages: read(&cells.messages),
             encoded: read(&cells.encoded),
             octets: read(&cells.octets),

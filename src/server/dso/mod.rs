@@ -8,6 +8,7 @@
 mod counters;
 mod hub;
 mod outbox;
+mod pace;
 mod session;
 mod topic;
 
@@ -30,6 +31,8 @@ pub struct PushLimits {
     pub subscriptions: usize,
     /// Of one session.
     pub per_session: usize,
+    /// Of one client, over all of its sessions: an address, or the /64 of a global IPv6 one.
+    pub per_client: usize,
     /// Octets that wait for one client, from the second message on.
     pub queue: usize,
     /// Milliseconds without a word from either side after which a client has to say one.

@@ -4,11 +4,38 @@
 //! a change, told while the records of a large service are, would send a client away that reads as fast as it can.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::server::memory::{Held, StreamMemory};
+
 /// A message behind its length. The subscribers of a name share it.
-pub(super) type Frame = Arc<[u8]>;
+pub(crate) type Frame = Arc<Message>;
+
+/// What a message costs beside its octets: its places in queues.
+const PLACES: usize = 128;
+
+/// A message's octets, of the memory of all connections for as long as somebody waits for them.
+pub(crate) struct Message {
+    octets: Box<[u8]>,
+    _held: Held,
+}
+
+impl Message {
+    pub(super) fn new(octets: Vec<u8>, memory: &StreamMemory) -> Frame {
+        let held = memory.hold(octets.len() + PLACES);
+        Arc::new(Self { octets: octets.into(), _held: held })
+    }
+}
+
+impl Deref for Message {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.octets
+    }
+}
 
 /// Between who knows what changed and who writes to a client.
 #[derive(Default)]
@@ -64,14 +91,14 @@ impl Outbox {
     }
 
     /// Takes nothing any more, lets go of what waits, and says goodbye; false where that was done before.
-    pub(super) fn end(&self, goodbye: Vec<u8>) -> bool {
+    pub(super) fn end(&self, goodbye: Frame) -> bool {
         let mut inner = self.lock();
         if inner.ended {
             return false;
         }
         inner.ended = true;
         (inner.frames, inner.octets) = (VecDeque::new(), [0; 2]);
-        inner.add(std::iter::once(goodbye.into()), Kind::Told);
+        inner.add(std::iter::once(goodbye), Kind::Told);
         Self::wake(inner);
         true
     }
@@ -138,7 +165,24 @@ mod tests {
     }
 
     fn frames(lengths: &[usize]) -> impl Iterator<Item = Frame> + Clone {
-        lengths.iter().map(|length| vec![0; *length].into()).collect::<Vec<Frame>>().into_iter()
+        lengths.iter().map(|length| frame(*length)).collect::<Vec<Frame>>().into_iter()
+    }
+
+    fn frame(length: usize) -> Frame {
+        Message::new(vec![0; length], &StreamMemory::new(usize::MAX))
+    }
+
+    #[test]
+    fn a_message_is_counted_once_however_many_wait_for_it() {
+        let memory = StreamMemory::new(1 << 20);
+        let (message, outboxes) = (Message::new(vec![0; 1000], &memory), [(); 3].map(|()| Outbox::default()));
+        for outbox in &outboxes {
+            assert!(outbox.tell(std::iter::once(Arc::clone(&message)), 1 << 20));
+        }
+        drop(message);
+        assert_eq!(memory.counts().0, 1000 + PLACES);
+        assert!(outboxes.each_ref().map(|outbox| take(outbox, 1)).iter().all(Option::is_some));
+        assert_eq!(memory.counts().0, 0);
     }
 
     #[test]
@@ -171,8 +215,8 @@ mod tests {
     fn a_goodbye_takes_the_place_of_what_waits() {
         let outbox = Outbox::default();
         assert!(outbox.tell(frames(&[60]), 100));
-        assert!(outbox.end(vec![0; 20]));
-        assert!(!outbox.end(vec![0; 20]) && !outbox.tell(frames(&[1]), 100) && !outbox.answer(frames(&[1])));
+        assert!(outbox.end(frame(20)));
+        assert!(!outbox.end(frame(20)) && !outbox.tell(frames(&[1]), 100) && !outbox.answer(frames(&[1])));
         assert_eq!(take(&outbox, 1000), Some((vec![20], true)));
         assert_eq!(take(&outbox, 1000), None);
     }

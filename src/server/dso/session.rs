@@ -1,5 +1,6 @@
 //! One client's session: what it says, how long it may be silent, and what it waits for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -68,7 +69,7 @@ pub(crate) enum Said {
 pub(crate) fn hear(
     session: &mut Option<Box<Session>>,
     hub: &Arc<Hub>,
-    transport: Transport,
+    (transport, client): (Transport, IpAddr),
     packet: &[u8],
 ) -> Said {
     let counters = &hub.counters;
@@ -87,7 +88,7 @@ pub(crate) fn hear(
             (None, Operation::Unsubscribe(_) | Operation::Reconfirm { .. }) => {
                 Said::Abort("an operation without a response, and without a session")
             }
-            (None, Operation::Keepalive(_) | Operation::Subscribe(_)) => match hub.open(transport) {
+            (None, Operation::Keepalive(_) | Operation::Subscribe(_)) => match hub.open(transport, client) {
                 Some(fresh) => {
                     let mut fresh = Box::new(fresh);
                     let said = fresh.take(request);
@@ -99,6 +100,7 @@ pub(crate) fn hear(
                 }
                 None => {
                     counters.add(|cells| &cells.refused, 1);
+                    counters.add(|cells| &cells.refused_sessions, 1);
                     let retry = hub.limits().retry_for_one();
                     Said::Reply(response(request.id, rcode::SERVFAIL, Some(retry), block(request.padded)))
                 }
@@ -163,6 +165,7 @@ impl Session {
                     return Said::Abort("a subscription that is active already");
                 }
                 if self.subscriptions.len() >= self.hub.limits().per_session {
+                    self.hub.counters.add(|cells| &cells.refused_per_session, 1);
                     return refused((rcode::REFUSED, self.hub.limits().retry_for_one()));
                 }
                 match self.hub.subscribe((self.id, &self.outbox), id, wanted, padded) {
@@ -274,6 +277,7 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
+    use crate::server::StreamMemory;
     use crate::server::dso::PushLimits;
     use crate::server::tcp::TcpLimits;
     use crate::wire::{Name, rtype};
@@ -301,6 +305,8 @@ mod tests {
         }
     }
 
+    const FROM: (Transport, IpAddr) = (Transport::Tcp, IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+
     /// Nobody tells of changes here: they wait.
     fn mk_hub() -> (Publisher, Arc<Hub>) {
         let (mut publisher, reader) = zone(mk_settings("127.0.0.1"));
@@ -311,6 +317,7 @@ mod tests {
             sessions: 1,
             subscriptions: 9,
             per_session: 9,
+            per_client: 9,
             queue: 1 << 16,
             keepalive: 120_000,
             inactivity: 30_000,
@@ -318,7 +325,8 @@ mod tests {
         };
         let idle = Duration::from_secs(30);
         let limits = TcpLimits { connections: 1, per_client: 1, idle, pipelined: 1, push };
-        (publisher, Hub::new(reader, Arc::new(ArcSwap::from_pointee(limits))))
+        let memory = StreamMemory::new(1 << 20);
+        (publisher, Hub::new(reader, Arc::new(ArcSwap::from_pointee(limits)), memory))
     }
 
     fn subscribe(id: u8, rtype: u16) -> Vec<u8> {
@@ -342,14 +350,14 @@ mod tests {
     fn all_that_is_told_of_a_name_is_of_one_moment() {
         let (mut publisher, hub) = mk_hub();
         let mut session = None;
-        assert_eq!(hear(&mut session, &hub, Transport::Tcp, &subscribe(1, rtype::A)), Said::Nothing);
+        assert_eq!(hear(&mut session, &hub, FROM, &subscribe(1, rtype::A)), Said::Nothing);
         let frames = taken(&mut session);
         assert_eq!(frames.len(), 2);
         assert_eq!((&frames[0][2..6], &frames[1][14..16]), (&[0, 1, 0xb0, 0][..], &[0, 0x41][..]));
         // It changes, and nobody has told of it yet when the same client asks for all types: what type A was told is
         // set right first, for from now on it is told with type ANY.
         publisher.set_settings(mk_settings("127.0.0.2"));
-        assert_eq!(hear(&mut session, &hub, Transport::Tcp, &subscribe(2, rtype::ANY)), Said::Nothing);
+        assert_eq!(hear(&mut session, &hub, FROM, &subscribe(2, rtype::ANY)), Said::Nothing);
         let frames = taken(&mut session);
         assert_eq!(frames.len(), 3);
         let removed = b"\xc0\x10\x00\x01\x00\x01\xff\xff\xff\xff\x00\x04\x7f\x00\x00\x01";
@@ -362,7 +370,7 @@ mod tests {
     async fn where_nobody_tells_of_changes_any_more_there_is_no_session() {
         let (_publisher, hub) = mk_hub();
         let mut session = None;
-        assert_eq!(hear(&mut session, &hub, Transport::Tcp, &subscribe(1, rtype::A)), Said::Nothing);
+        assert_eq!(hear(&mut session, &hub, FROM, &subscribe(1, rtype::A)), Said::Nothing);
         assert_eq!(taken(&mut session).len(), 2);
         let telling = tokio::spawn(Arc::clone(&hub).run());
         tokio::task::yield_now().await;
@@ -372,7 +380,7 @@ mod tests {
         let frames = taken(&mut session);
         assert_eq!((frames.len(), &frames[0][14..16]), (1, &[0, 2][..]), "a Retry Delay: {frames:?}");
         assert!(session.as_deref().is_some_and(Session::is_leaving));
-        assert!(matches!(hear(&mut None, &hub, Transport::Tcp, &subscribe(1, rtype::A)), Said::Reply(_)));
+        assert!(matches!(hear(&mut None, &hub, FROM, &subscribe(1, rtype::A)), Said::Reply(_)));
     }
 
     #[test]
@@ -382,7 +390,7 @@ mod tests {
         let agree = |session: &mut Option<Box<Session>>, inactivity: u32| {
             let mut packet = vec![0, 1, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 8];
             packet.extend([inactivity.to_be_bytes(), 60_000_u32.to_be_bytes()].concat());
-            assert!(matches!(hear(session, &hub, Transport::Tcp, &packet), Said::Reply(_)));
+            assert!(matches!(hear(session, &hub, FROM, &packet), Said::Reply(_)));
         };
         agree(&mut session, 30_000);
         let now = Instant::now();
@@ -402,13 +410,10 @@ mod tests {
     fn what_was_refused_has_opened_nothing_and_what_leaves_is_forgotten() {
         let (_publisher, hub) = mk_hub();
         let mut session = None;
-        assert!(matches!(
-            hear(&mut session, &hub, Transport::Tcp, &subscribe(1, rtype::SOA)),
-            Said::Reply(_)
-        ));
+        assert!(matches!(hear(&mut session, &hub, FROM, &subscribe(1, rtype::SOA)), Said::Reply(_)));
         assert!(session.is_none());
         assert_eq!(hub.counters().counts().sessions, 0);
-        assert_eq!(hear(&mut session, &hub, Transport::Tcp, &subscribe(1, rtype::A)), Said::Nothing);
+        assert_eq!(hear(&mut session, &hub, FROM, &subscribe(1, rtype::A)), Said::Nothing);
         let open = session.as_deref().unwrap();
         // Twice 15 s, until a Keepalive says otherwise.
         let left = open.deadline() - Instant::now();

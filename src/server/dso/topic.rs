@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _};
 
-use super::outbox::{Frame, Outbox};
+use super::outbox::{Frame, Message, Outbox};
+use crate::server::memory::{Held, StreamMemory};
 use crate::wire::dso::Changes;
 use crate::wire::rtype;
 use crate::zone::StandingRecord;
@@ -13,9 +14,16 @@ use crate::zone::StandingRecord;
 /// The lengths that messages to clients that pad are padded to multiples of (RFC 8467, section 4.1).
 pub(super) const PADDING_BLOCK: usize = 468;
 
+/// What a name and a type that somebody waits for costs beside its records, and what each that waits for it does: entries
+/// of maps, and the name. Measured of none in particular, and rather more than less.
+const TOPIC: usize = 512;
+const SUBSCRIBER: usize = 256;
+
 /// A name and a type, with those who wait for it.
 pub(super) struct Topic {
     pub(super) rtype: u16,
+    /// Of the memory of all connections.
+    held: Held,
     /// What every subscriber knows.
     told: Vec<StandingRecord>,
     /// The same as messages, for who comes next.
@@ -32,6 +40,13 @@ pub(super) struct Subscriber {
     pub(super) count: u32,
     /// It waits for type ANY of the name as well, and is told there: a change is told once (RFC 8765, section 6.3.1).
     pub(super) covered: bool,
+    _held: Held,
+}
+
+impl Subscriber {
+    pub(super) fn new(outbox: &Arc<Outbox>, pads: bool, memory: &StreamMemory) -> Self {
+        Self { outbox: Arc::clone(outbox), pads, count: 0, covered: false, _held: memory.hold(SUBSCRIBER) }
+    }
 }
 
 /// The same messages, as they are and padded; written when the first one wants them.
@@ -46,6 +61,7 @@ impl Encoded {
     pub(super) fn frames(
         &mut self,
         pads: bool,
+        memory: &StreamMemory,
         encode: impl FnOnce(Option<usize>) -> Vec<Vec<u8>>,
     ) -> (Arc<[Frame]>, bool) {
         let slot = if pads { &mut self.padded } else { &mut self.plain };
@@ -53,22 +69,28 @@ impl Encoded {
             return (Arc::clone(frames), false);
         }
         let encoded = encode(pads.then_some(PADDING_BLOCK));
-        let frames: Arc<[Frame]> = encoded.into_iter().map(Frame::from).collect();
+        let frames: Arc<[Frame]> = encoded.into_iter().map(|octets| Message::new(octets, memory)).collect();
         *slot = Some(Arc::clone(&frames));
         (frames, true)
     }
 }
 
 impl Topic {
-    pub(super) fn new(rtype: u16, told: Vec<StandingRecord>) -> Self {
-        Self { rtype, told, current: Encoded::default(), subscribers: HashMap::new() }
+    pub(super) fn new(rtype: u16, told: Vec<StandingRecord>, memory: &StreamMemory) -> Self {
+        let held = memory.hold(cost(&told));
+        Self { rtype, held, told, current: Encoded::default(), subscribers: HashMap::new() }
     }
 
     /// All that is there, as it is told to a new subscriber; none where there is nothing. And whether it was written
     /// just now.
-    pub(super) fn current(&mut self, owner: &[u8], pads: bool) -> (Arc<[Frame]>, bool) {
+    pub(super) fn current(
+        &mut self,
+        owner: &[u8],
+        pads: bool,
+        memory: &StreamMemory,
+    ) -> (Arc<[Frame]>, bool) {
         let told = &self.told;
-        self.current.frames(pads, |block| {
+        self.current.frames(pads, memory, |block| {
             let mut changes = Changes::new(owner, block);
             told.iter().for_each(|record| changes.add(record.rtype, record.ttl.into(), &record.data));
             changes.finish()
@@ -80,10 +102,17 @@ impl Topic {
         if self.told == now {
             return None;
         }
+        self.held.set(cost(&now));
         let before = std::mem::replace(&mut self.told, now);
         self.current = Encoded::default();
         Some(Difference::between(&before, &self.told, self.rtype))
     }
+}
+
+/// Octets that a topic of these records takes.
+fn cost(records: &[StandingRecord]) -> usize {
+    let data: usize = records.iter().map(|record| record.data.len()).sum();
+    TOPIC + size_of_val(records) + data
 }
 
 /// What to tell who knows one state, so that they know another.
@@ -193,14 +222,21 @@ mod tests {
 
     #[test]
     fn what_is_the_same_is_nothing_and_is_written_once() {
-        let mut topic = Topic::new(1, records(&["1 aaaa 5"]));
+        let memory = StreamMemory::new(usize::MAX);
+        let mut topic = Topic::new(1, records(&["1 aaaa 5"]), &memory);
+        let without = memory.counts().0;
         assert_eq!(topic.replace(records(&["1 aaaa 5"])), None);
-        let (first, fresh) = topic.current(b"\x00", false);
+        let (first, fresh) = topic.current(b"\x00", false, &memory);
         assert!(fresh && first.len() == 1);
-        let (second, fresh) = topic.current(b"\x00", false);
+        let (second, fresh) = topic.current(b"\x00", false, &memory);
         assert!(!fresh && Arc::ptr_eq(&first, &second));
-        assert!(topic.current(b"\x00", true).1, "padded it is another one");
+        assert!(topic.current(b"\x00", true, &memory).1, "padded it is another one");
+        assert!(memory.counts().0 > without + 468);
+        drop((first, second));
         assert!(topic.replace(records(&["1 bbbb 5"])).is_some());
-        assert!(topic.current(b"\x00", false).1);
+        assert_eq!(memory.counts().0, without, "what nobody waits for is given back");
+        assert!(topic.current(b"\x00", false, &memory).1);
+        drop(topic);
+        assert_eq!(memory.counts().0, 0);
     }
 }

@@ -36,6 +36,8 @@ pub(super) const MOST_OUTPUT: usize = 16 << 10;
 /// long as 512 of them take, some 400 µs, up to eight such clients together; a client alone has its answers written in
 /// large pieces all the same.
 const TURN: [usize; 2] = [512, 64];
+/// A stateful operation counts as so many messages: it takes a lock that all sessions share.
+const OPERATION: usize = 16;
 /// Octets that are read count as a message.
 const WEIGHT: usize = 256;
 /// Messages in a row that were no question (silence or FORMERR), behind which a connection is closed: its client does
@@ -81,6 +83,7 @@ pub(super) async fn serve<S: Stream>(
         unflushed: false,
         waiting: None,
         session: None,
+        rests: None,
         held: None,
         share: None,
         spent: 0,
@@ -113,6 +116,8 @@ pub(super) struct Connection<'s, S> {
     pub(super) waiting: Option<JoinSet<Completed>>,
     /// From its first stateful operation on.
     pub(super) session: Option<Box<Session>>,
+    /// Its client asks for operations too fast, and is not listened to until then.
+    pub(super) rests: Option<Instant>,
     /// Of the memory of all connections: what the two buffers have, once that is more than its own.
     held: Option<Octets>,
     /// There from the first octets that are held.
@@ -124,7 +129,7 @@ pub(super) struct Connection<'s, S> {
     /// Messages in a row that were no question.
     garbage: usize,
     pub(super) shared: &'s Arc<Shared>,
-    guard: &'s Guard,
+    pub(super) guard: &'s Guard,
 }
 
 /// A reply that has waited, with what it holds.
@@ -188,7 +193,11 @@ impl<S: Stream> Connection<'_, S> {
             } else if stopping && !closed && Instant::now() >= deadline {
                 Turn::END
             } else {
-                let reads = !closed && !held_back && self.in_waiting() < self.shared.limits().pipelined;
+                let rest = self.rest();
+                let reads = !closed
+                    && !held_back
+                    && rest.is_none()
+                    && self.in_waiting() < self.shared.limits().pipelined;
                 // A session has times of its own, and is cut when they are over (RFC 8490, section 6).
                 let session = self.session.as_ref().filter(|_| !stopping).map(|session| session.deadline());
                 if session.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -205,6 +214,7 @@ impl<S: Stream> Connection<'_, S> {
                         continue;
                     }
                     turn = poll_fn(|cx| self.poll_turn(cx, reads)) => turn?,
+                    () = sleep_until(rest.unwrap_or(until)), if rest.is_some() => continue,
                     () = sleep_until(until), if session.is_some() => continue,
                     () = sleep_until(until), if reads && session.is_none() => {
                         self.guard.count_idle();
@@ -384,6 +394,7 @@ impl<S: Stream> Connection<'_, S> {
             match self.stateful(packet, output)? {
                 Heard::Question => {}
                 Heard::Operation => {
+                    done.messages += OPERATION - 1;
                     self.garbage = 0;
                     continue;
                 }

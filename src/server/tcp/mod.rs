@@ -148,7 +148,7 @@ impl TcpServer {
         memory: &StreamMemory,
     ) -> io::Result<Self> {
         let swapped = Arc::new(ArcSwap::from_pointee(limits));
-        let hub = Hub::new(reader.clone(), Arc::clone(&swapped));
+        let hub = Hub::new(reader.clone(), Arc::clone(&swapped), memory.clone());
         let mut server = Self {
             shared: Shared::new(
                 reader.clone(),

@@ -4,6 +4,8 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::connection::{Connection, MOST_OUTPUT, Stream, Turn};
 use crate::server::dso::{Said, hear};
 use crate::wire::dso::is_stateful;
@@ -47,6 +49,17 @@ impl<S: Stream> Connection<'_, S> {
     /// outbox and may be large: else who asks for much at once would be taken for one that does not read.
     pub(super) fn is_crowded(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.has_more_than(MOST_OUTPUT))
+            || self.rest().is_some()
+    }
+
+    /// Until when nothing is taken from the client, for it asks faster than it may.
+    pub(super) fn rest(&self) -> Option<Instant> {
+        // Behind a goodbye all that it says is passed over, and who has nothing to write waits for its end.
+        self.rests.filter(|until| *until > Instant::now() && !self.is_leaving())
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_leaving())
     }
 
     /// Takes a message that is a session's. An error aborts the connection.
@@ -69,7 +82,9 @@ impl<S: Stream> Connection<'_, S> {
             // Without sessions the opcode is not implemented, and said so.
             return Ok(Heard::Question);
         }
-        match hear(&mut self.session, &shared.hub, shared.transport, packet) {
+        // Before it is done: what it costs counts whatever comes of it.
+        self.rests = shared.hub.pace(self.guard.client);
+        match hear(&mut self.session, &shared.hub, (shared.transport, self.guard.client), packet) {
             Said::Nothing => {}
             Said::Reply(reply) => output.extend(reply),
             Said::Malformed(reply) => {

@@ -105,6 +105,32 @@ fn a_pointer_follows_its_address() {
     client.hears_nothing();
 }
 
+/// An address outside the reverse prefixes is ours for as long as it is somebody's; that it is nobody's any longer is told,
+/// and is no reason to end a session.
+#[test]
+fn a_pointer_outside_the_reverse_zones_goes_and_its_session_stays() {
+    const POINTER: &str = "1.2.0.192.in-addr.arpa";
+    let mut pushing = Pushing::start();
+    pushing.apply([headless("web"), slice("web", &["10.0.0.1", "192.0.2.1"])]);
+    let mut client = pushing.client();
+    assert_eq!((client.subscribe(1, POINTER, PTR), client.changes().len()), (0, 1));
+    assert_eq!((client.subscribe(2, WEB, A), client.changes().len()), (0, 2));
+    pushing.apply([slice("web", &["10.0.0.1"])]);
+    let mut told = [client.changes(), client.changes()].concat();
+    told.sort_by_key(|change| change.rtype);
+    assert_eq!(texts(&told), ["- web 1 192.0.2.1", "-- 1 12 "]);
+    assert_eq!(pushing.client().subscribe(1, POINTER, PTR), 9, "NOTAUTH, for it is nobody's");
+    pushing.apply([slice("web", &["10.0.0.1", "192.0.2.1"])]);
+    let mut told = [client.changes(), client.changes()].concat();
+    told.sort_by_key(|change| change.rtype);
+    assert_eq!((told.len(), told[1].rtype, told[1].ttl), (2, PTR, 5));
+    // What is not known says nothing.
+    pushing.driver.withdraw();
+    pushing.driver.publish();
+    client.hears_nothing();
+    assert_eq!((pushing.counts().withdrawn, pushing.counts().sessions), (0, 1));
+}
+
 /// Two pods come back with each other's addresses: no address came or went, and what each is called has changed.
 #[test]
 fn a_pointer_follows_its_name() {

@@ -41,6 +41,96 @@ fn subscriptions_and_sessions_have_their_limits() {
 }
 
 #[test]
+fn one_client_does_not_take_what_there_is_for_all() {
+    let pushing = Pushing::with(PushLimits { subscriptions: 100, per_client: 3, ..LIMITS });
+    let (mut first, mut second) = (pushing.client(), pushing.client());
+    assert_eq!(
+        (first.subscribe(1, WEB, A), first.subscribe(2, WEB, SRV), second.subscribe(1, WEB, A)),
+        (0, 0, 0)
+    );
+    second.send(&subscribe(2, WEB, SRV));
+    let response = second.next();
+    assert_eq!((response.rcode, response.types()), (5, vec![RETRY_DELAY]), "REFUSED");
+    assert_eq!(pushing.counts().refused_per_client, 1);
+    // Another one has what is left, and what is given back is there again.
+    let mut other = pushing.client_at("127.0.0.2");
+    assert_eq!((other.subscribe(1, WEB, A), other.subscribe(2, WEB, SRV)), (0, 0));
+    drop(first);
+    pushing.until("a session is gone", |counts| counts.sessions == 2);
+    assert_eq!(second.subscribe(2, WEB, SRV), 0);
+}
+
+/// Everything is done, but not at once, and others are not kept waiting for it.
+#[test]
+fn who_asks_without_end_is_taken_at_a_pace() {
+    const TIMES: u16 = 6000;
+    let pushing = Pushing::start();
+    let (mut busy, mut other) = (pushing.client(), pushing.client_at("127.0.0.2"));
+    let all: Vec<u8> = (1..=TIMES)
+        .flat_map(|id| [subscribe(id, WEB, A), message(0, &[(UNSUBSCRIBE, &id.to_be_bytes())])].concat())
+        .collect();
+    let mut writer = busy.writer();
+    let start = Instant::now();
+    let writing = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &all).unwrap());
+    for id in 1..=TIMES {
+        let response = busy.next();
+        assert_eq!((response.id, response.rcode), (id, 0));
+        if id == 1 {
+            assert_eq!(other.subscribe(1, WEB, SRV), 0);
+        }
+    }
+    writing.join().unwrap();
+    pushing.until("all is undone", |counts| (counts.sessions, counts.subscriptions) == (2, 1));
+    // 8,000 at once and 2,000 a second: 12,000 take 2 s at least, and longer where the machine is slow.
+    assert!(start.elapsed() > std::time::Duration::from_millis(1500), "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_subscribers_wait_for_is_of_the_memory_of_all_connections() {
+    const OTHER: &str = "other.default.svc.cluster.local";
+    let mut pushing = Pushing::with_memory(5 << 18);
+    let addresses: Vec<std::net::IpAddr> =
+        (0..20_000_u32).map(|n| std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).into()).collect();
+    for name in ["web", "other"] {
+        pushing.apply([headless(name), slice_of(name, &addresses)]);
+    }
+    let held = |pushing: &Pushing| pushing.memory.counts().0;
+    assert_eq!(held(&pushing), 0);
+    let (mut client, mut second) = (pushing.client(), pushing.client());
+    assert_eq!(client.subscribe(1, WEB, A), 0);
+    let mut told = 0;
+    while told < addresses.len() {
+        told += client.changes().len();
+    }
+    // The records, and the messages of 16 octets for each.
+    let of_web = held(&pushing);
+    assert!(of_web > 20_000 * (16 + 20), "{of_web}");
+    // There is no room for as much again.
+    second.send(&subscribe(1, OTHER, A));
+    let response = second.next();
+    assert_eq!((response.rcode, response.types()), (2, vec![RETRY_DELAY]), "SERVFAIL");
+    assert_eq!((pushing.counts().refused_memory, pushing.counts().subscriptions), (1, 1));
+    eventually("what was refused is held by nobody", || {
+        if held(&pushing) == of_web { Ok(()) } else { Err(held(&pushing).to_string()) }
+    });
+    // A change of what somebody waits for has as much as it needs, and gives back what was.
+    pushing.apply([slice("web", &["10.99.99.99"])]);
+    let mut changes = 0;
+    while changes < addresses.len() + 1 {
+        changes += client.changes().len();
+    }
+    eventually("what was told is given back", || {
+        if held(&pushing) < 1 << 12 { Ok(()) } else { Err(held(&pushing).to_string()) }
+    });
+    assert_eq!(second.subscribe(2, OTHER, A), 0);
+    drop((client, second));
+    eventually("nothing is held", || match held(&pushing) {
+        0 => Ok(()),
+        octets => Err(octets.to_string()),
+    });
+}
+
+#[test]
 fn who_does_not_read_is_sent_away_and_holds_nobody_up() {
     let mut pushing = Pushing::with(PushLimits { queue: 1 << 14, ..LIMITS });
     let addresses = |third: u32| -> Vec<std::net::IpAddr> {
@@ -119,7 +209,8 @@ fn who_asks_for_much_at_once_is_told_all_of_it() {
 #[test]
 fn many_subscribers_of_one_name_are_served_from_one_encoding() {
     let count = std::env::var("ROLLCALL_SUBSCRIBERS").map_or(300, |text| text.parse::<usize>().unwrap());
-    let mut pushing = Pushing::with(PushLimits { sessions: count, subscriptions: count, ..LIMITS });
+    let mut pushing =
+        Pushing::with(PushLimits { sessions: count, subscriptions: count, per_client: count, ..LIMITS });
     pushing.apply([headless("web"), slice("web", &["10.0.0.1", "10.0.0.2", "10.0.0.3"])]);
     let mut clients: Vec<Client> = (0..count).map(|_| pushing.client()).collect();
     for client in &mut clients {

@@ -39,6 +39,7 @@ pub(super) const LIMITS: PushLimits = PushLimits {
     sessions: 2000,
     subscriptions: 5000,
     per_session: 64,
+    per_client: 5000,
     queue: 1 << 19,
     keepalive: 120_000,
     inactivity: 30_000,
@@ -51,6 +52,7 @@ pub(super) struct Pushing {
     pub(super) reader: Reader,
     server: Option<TcpServer>,
     counters: server::PushCounters,
+    pub(super) memory: StreamMemory,
     address: SocketAddr,
     runtime: Runtime,
 }
@@ -74,6 +76,13 @@ impl Pushing {
         Self::of(zone_settings(), limits)
     }
 
+    /// With so many octets for all connections.
+    pub(super) fn with_memory(octets: usize) -> Self {
+        let pushing = Self::start();
+        pushing.memory.set(octets);
+        pushing
+    }
+
     pub(super) fn of(settings: zone::Settings, limits: PushLimits) -> Self {
         let records = records::Settings { zone: settings.zone.clone(), endpoint_pod_names: false };
         let (publisher, reader) = zone::zone(settings);
@@ -84,17 +93,22 @@ impl Pushing {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let limits = tcp_limits(limits);
+        let memory = StreamMemory::new(1 << 26);
         let server = runtime.block_on(async {
             let upstream = UpstreamSlot::default();
-            let memory = StreamMemory::new(1 << 26);
             TcpServer::start(vec![listener], &reader, &upstream, limits, &Tap::default(), &memory).unwrap()
         });
         let counters = server.push_counters();
-        Self { driver, reader, server: Some(server), counters, address, runtime }
+        Self { driver, reader, server: Some(server), counters, memory, address, runtime }
     }
 
     pub(super) fn client(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// A client at another address of loopback.
+    pub(super) fn client_at(&self, address: &str) -> Client {
+        Client::connect_from(address, self.address)
     }
 
     pub(super) fn apply(&mut self, objects: impl IntoIterator<Item = Object>) {

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long something that must come may take: a debug build on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long nothing is waited for.
 const SILENCE: Duration = Duration::from_millis(300);
 
@@ -193,7 +193,19 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(server: SocketAddr) -> Self {
-        let stream = TcpStream::connect(server).unwrap();
+        Self::over(TcpStream::connect(server).unwrap())
+    }
+
+    /// From an address of our own choice.
+    pub(crate) fn connect_from(address: &str, server: SocketAddr) -> Self {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(address.parse().unwrap(), 0).into()).unwrap();
+        socket.connect(&server.into()).unwrap();
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream }
@@ -201,6 +213,11 @@ impl Client {
 
     pub(crate) fn send(&mut self, octets: &[u8]) {
         self.stream.write_all(octets).unwrap();
+    }
+
+    /// To write with while it is read.
+    pub(crate) fn writer(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
     }
 
     /// The next message, whatever it is.
