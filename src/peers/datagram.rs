@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+use super::bounds::{Answered, is_of};
 use super::stream::{Connection, PAYLOAD};
 use super::trouble::Trouble;
 use super::view::Question;
@@ -28,18 +29,20 @@ impl Datagrams {
 
     pub(super) async fn ask(&self, questions: &[Question]) -> Result<Vec<Reply>, Trouble> {
         let mut replies = Vec::with_capacity(questions.len());
+        let mut taken = Answered::default();
         for asked in questions {
             let mut reply = self.ask_one(asked).await?;
             if reply.truncated {
                 let mut connection = Connection::tcp(self.address, &self.server).await?;
                 reply = connection.ask(std::slice::from_ref(asked)).await?.pop().unwrap_or(reply);
             }
-            replies.push(reply);
+            replies.push(taken.take(reply, asked).map_err(|excess| excess.of(&self.server))?);
         }
         Ok(replies)
     }
 
-    async fn ask_one(&self, (name, rtype): &Question) -> Result<Reply, Trouble> {
+    async fn ask_one(&self, asked: &Question) -> Result<Reply, Trouble> {
+        let (name, rtype) = asked;
         let trouble = |error| Trouble::Io { server: self.server.clone(), error };
         for _ in 0..TRIES {
             // A port and an ID of its own each time: neither is to be guessed (RFC 5452, section 9.2).
@@ -58,7 +61,7 @@ impl Datagrams {
                     let length = socket.recv(&mut octets).await?;
                     // What answers another question is somebody else's, or a forgery.
                     match Reply::parse(&octets[..length]) {
-                        Ok(reply) if reply.id == id => return Ok(reply),
+                        Ok(reply) if reply.id == id && is_of(&reply, asked) => return Ok(reply),
                         _ => {}
                     }
                 }

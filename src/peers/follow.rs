@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use super::backoff::{Backoff, jittered};
+use super::bounds;
 use super::datagram::Datagrams;
 use super::options::{Options, OptionsError};
 use super::place::Place;
@@ -28,6 +29,11 @@ const CONFIRM: Duration = Duration::from_millis(300);
 const UPGRADE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(600));
 /// Between the tries of all ways.
 const TRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// What was followed for less than this was not worth coming back at once for: a server that takes everybody and keeps
+/// nobody is come back to ever later, as one that takes nobody.
+const STEADY: Duration = Duration::from_secs(5);
+/// Before the next try after longer than this the list is marked.
+const UNMARKED: Duration = Duration::from_secs(1);
 /// How long a server may ask to be left alone at most.
 const MOST_DELAY: Duration = Duration::from_secs(60);
 
@@ -78,12 +84,19 @@ impl Follower {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(TRIES.0, TRIES.1);
         loop {
+            let begun = Instant::now();
             match self.try_all().await {
-                Ok(()) => {
-                    // All of its clients lose a server at one moment: they do not come back at one.
-                    backoff.reset();
+                Ok(lost) => {
+                    if begun.elapsed() >= STEADY {
+                        backoff.reset();
+                    }
                     self.said = false;
-                    sleep(jittered(TRIES.0)).await;
+                    // All of its clients lose a server at one moment: they do not come back at one.
+                    let wait = backoff.wait();
+                    if let Some(trouble) = lost.filter(|_| wait > UNMARKED) {
+                        self.tracker.lost(trouble);
+                    }
+                    sleep(wait).await;
                 }
                 Err(trouble) => {
                     let delay =
@@ -103,8 +116,8 @@ impl Follower {
 
     /// Tries way by way, and in each server by server; follows the first that is to be had until it is lost.
     ///
-    /// Where none of the ways is to be had, the error is the one that tells most: what a server says, then that it is away.
-    async fn try_all(&mut self) -> Result<(), Trouble> {
+    /// Gives why it was lost, unless it was left for a better one. Where none of the ways is to be had, the error is the one that tells most: what a server says, then that it is away.
+    async fn try_all(&mut self) -> Result<Option<Trouble>, Trouble> {
         let mut first = None;
         for way in [Way::Push, Way::Serial, Way::Poll] {
             for server in self.servers.clone() {
@@ -113,9 +126,9 @@ impl Follower {
                     Ended::Lost(trouble @ Trouble::Delayed { .. }) => return Err(trouble),
                     Ended::Lost(trouble) => {
                         debug!(%way, %trouble, "a server is lost");
-                        return Ok(());
+                        return Ok(Some(trouble));
                     }
-                    Ended::Upgrade => return Ok(()),
+                    Ended::Upgrade => return Ok(None),
                     Ended::Unreached(trouble) => {
                         debug!(%way, %server, %trouble, "not to be had");
                         let tells_less = |first: &Trouble| first.weight() < trouble.weight();
@@ -266,12 +279,13 @@ async fn discover(server: &Server, place: &Place) -> Result<Vec<(SocketAddr, Str
         }
     }
     targets.sort_by_key(|(order, ..)| *order);
+    targets.truncate(bounds::SERVERS);
     let mut found = Vec::new();
     for (_, target, port) in targets {
         let replies = datagrams.ask(&[(target.clone(), rtype::A), (target.clone(), rtype::AAAA)]).await?;
         let mut name = target.to_string();
         name.pop();
-        for record in replies.iter().flat_map(|reply| &reply.answer) {
+        for record in replies.iter().flat_map(|reply| &reply.answer).take(bounds::OF_SERVER) {
             if let Some(Data::Address(address)) = &record.data {
                 found.push((SocketAddr::new(*address, port), name.clone()));
             }

@@ -24,9 +24,12 @@
 //! Imports `wire` and `model` alone: it is a client, and knows nothing of the server's insides.
 
 mod backoff;
+mod bounds;
 mod datagram;
 mod event;
 mod follow;
+#[cfg(test)]
+mod hostile_tests;
 mod list;
 mod options;
 mod place;

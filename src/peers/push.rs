@@ -2,8 +2,10 @@
 //!
 //! Two subscriptions, to the service's name and to its sets' TXT records, however many peers there are: a member that
 //! comes or changes its address changes the service's own records, and its address is asked for then, over the same
-//! connection. A subscription for each member would be a thousand times a thousand of them at the server.
+//! connection. Of a small set each member's own name is subscribed to as well, for two that exchange their addresses
+//! change no record of the service. Of a large one it would be a thousand times a thousand subscriptions at the server.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -11,13 +13,13 @@ use tracing::debug;
 
 use super::backoff::jittered;
 use super::place::Place;
-use super::reading::{Asked, Reading, complete, read};
-use super::stream::{Connection, PATIENCE, patiently};
+use super::reading::{Asked, Reading, complete, read, within};
+use super::stream::{Connection, LONGEST, PATIENCE, patiently};
 use super::tracker::{Tracker, Verdict};
 use super::trouble::Trouble;
 use super::view::View;
 use super::way::Way;
-use crate::wire::dso::{Keepalive, Said, ask_keepalive, subscribe};
+use crate::wire::dso::{Keepalive, Said, ask_keepalive, subscribe, unsubscribe};
 use crate::wire::{Name, rcode, rtype};
 
 /// How long nothing may be said before we say that we are there: a minute is wished for, the server may want less.
@@ -25,8 +27,14 @@ const QUIET: Duration = Duration::from_secs(60);
 const LEAST_QUIET: Duration = Duration::from_secs(5);
 /// What we ask of the session: a subscription is activity enough (RFC 8765, section 6.2.2), the interval is [`QUIET`].
 const TIMES: Keepalive = Keepalive { inactivity: u32::MAX, interval: 60_000 };
-/// How often everything is read anew and compared, whatever was pushed: two members that exchange their addresses at one
-/// moment change no record of the service.
+/// Up to so many members each one's own name is subscribed to: at the server these are the square of it for a set whose
+/// members all follow it, 288 with the two that each has besides.
+const FOLLOWED: usize = 16;
+/// How many times what is pushed while something is asked for is waited for before what is known has to do: of a service
+/// that never stands still something is told all the same.
+const BURSTS: usize = 16;
+/// How often everything is read anew and compared, whatever was pushed: two members of a large set that exchange their
+/// addresses at one moment change no record of the service.
 const VERIFIED: Duration = Duration::from_secs(900);
 /// The same while what was read last is stale, or not all of it is known.
 const DOUBTED: Duration = Duration::from_secs(1);
@@ -43,6 +51,12 @@ pub(super) struct Session<'f> {
     /// What was read last is stale, or incomplete.
     doubted: bool,
     verify: Instant,
+    /// The ID of the last SUBSCRIBE.
+    last_subscription: u16,
+    /// Those of the members that are followed by their own names.
+    members: BTreeMap<Name, u16>,
+    /// The server has no room for these, and is not asked for others for a while.
+    declined: bool,
 }
 
 /// Follows by push until the connection is lost.
@@ -59,6 +73,9 @@ pub(super) async fn follow(connection: Connection, place: &Place, tracker: &mut 
         probed: false,
         doubted: false,
         verify: now,
+        last_subscription: 0,
+        members: BTreeMap::new(),
+        declined: false,
     };
     let begun = async {
         session.subscribe().await?;
@@ -105,10 +122,13 @@ impl Session<'_> {
 
     /// The code of the response.
     async fn subscribe_to(&mut self, name: &Name, rtype: u16) -> Result<u16, Trouble> {
-        let connection = self.connection()?;
-        let ours = connection.next_id();
-        connection.send(&subscribe(ours, name, rtype)).await?;
+        let ours = self.next_subscription();
+        self.connection()?.send(&subscribe(ours, name, rtype)).await?;
+        let end = Instant::now() + LONGEST;
         loop {
+            if Instant::now() >= end {
+                return Err(Trouble::Silent { server: self.asked.server().to_owned(), patience: LONGEST });
+            }
             let connection = self.connection()?;
             let server = connection.server().to_owned();
             let said = patiently(&server, connection.said()).await??;
@@ -124,6 +144,53 @@ impl Session<'_> {
         }
     }
 
+    /// An ID that no subscription has, below those of questions.
+    fn next_subscription(&mut self) -> u16 {
+        loop {
+            // The first two are the service's and its sets', for as long as the session lasts.
+            self.last_subscription =
+                if self.last_subscription < 255 { self.last_subscription + 1 } else { 3 };
+            if !self.members.values().any(|id| *id == self.last_subscription) {
+                return self.last_subscription;
+            }
+        }
+    }
+
+    /// Subscribes to the own names of the members that there are, and no longer to those of others.
+    ///
+    /// Nothing is waited for: what is pushed of them is taken over when it comes, and where the server declines, the
+    /// service's own records have to do.
+    async fn follow_members(&mut self) -> Result<(), Trouble> {
+        let wanted = self.view.to_follow(FOLLOWED);
+        let mut octets = Vec::new();
+        let gone: Vec<Name> = self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        for name in gone {
+            self.view.unfollow(&name);
+            octets.extend(self.members.remove(&name).map(unsubscribe).into_iter().flatten());
+        }
+        let more = if self.declined { BTreeSet::new() } else { wanted };
+        for name in more {
+            if !self.members.contains_key(&name) {
+                let id = self.next_subscription();
+                octets.extend(subscribe(id, &name, rtype::ANY));
+                self.view.follow(&name);
+                self.members.insert(name, id);
+            }
+        }
+        if octets.is_empty() { Ok(()) } else { self.connection()?.send(&octets).await }
+    }
+
+    /// The server has no subscription for this ID.
+    fn decline(&mut self, declined: u16) {
+        let name = self.members.iter().find(|(_, id)| **id == declined).map(|(name, _)| name.clone());
+        if let Some(name) = name {
+            debug!(%name, "no subscription to a member");
+            self.members.remove(&name);
+            self.view.unfollow(&name);
+            self.declined = true;
+        }
+    }
+
     /// Takes one message over; whether it changed the view.
     fn hear(&mut self, said: Said) -> Result<bool, Trouble> {
         self.heard = Instant::now();
@@ -131,6 +198,8 @@ impl Session<'_> {
         match said {
             Said::Push(changes) => {
                 changes.iter().for_each(|change| self.view.push(change));
+                self.view.take_over();
+                within(self.asked.server(), &self.view)?;
                 return Ok(true);
             }
             Said::Response { times: Some(times), .. } | Said::Keepalive(times) => {
@@ -138,6 +207,7 @@ impl Session<'_> {
                 let granted = Duration::from_millis(times.interval.into()).mul_f64(0.9);
                 self.quiet = granted.clamp(LEAST_QUIET, QUIET);
             }
+            Said::Response { id, rcode, .. } if rcode != rcode::NOERROR => self.decline(id),
             Said::Response { .. } => {}
             Said::RetryDelay { milliseconds, .. } => {
                 let server = self.asked.server().to_owned();
@@ -169,7 +239,10 @@ impl Session<'_> {
                 Ok(())
             }
             () = sleep_until(quiet) => self.probe().await,
-            () = sleep_until(verify) => self.verify(tracker).await,
+            () = sleep_until(verify) => {
+                self.declined &= self.doubted;
+                self.verify(tracker).await
+            }
         }
     }
 
@@ -192,14 +265,18 @@ impl Session<'_> {
         }
         let mut settled = complete(&mut self.asked, &mut self.view).await?;
         // What came while we asked counts as well, and may leave something open again.
-        while self.hear_all()? {
+        for _ in 0..BURSTS {
+            if !self.hear_all()? {
+                break;
+            }
             if self.view.is_empty() {
                 return self.verify(tracker).await;
             }
             settled = complete(&mut self.asked, &mut self.view).await?;
         }
         let reading = Reading::of(&self.view, settled);
-        self.tell(reading, tracker).map(|_| ())
+        self.tell(reading, tracker)?;
+        self.follow_members().await
     }
 
     /// Reads everything anew, with authority, and tells it.
@@ -207,7 +284,10 @@ impl Session<'_> {
         loop {
             let mut reading = read(&mut self.asked, &mut self.view, self.place).await?;
             // A push is in the order of the changes: what it says of older ones is undone by what it says of newer ones.
-            while self.hear_all()? {
+            for _ in 0..BURSTS {
+                if !self.hear_all()? {
+                    break;
+                }
                 let settled = complete(&mut self.asked, &mut self.view).await?;
                 reading = Reading {
                     authoritative: reading.authoritative,
@@ -216,7 +296,7 @@ impl Session<'_> {
                 };
             }
             if self.tell(reading, tracker)? == Verdict::Told {
-                return Ok(());
+                return self.follow_members().await;
             }
         }
     }

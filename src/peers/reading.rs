@@ -94,6 +94,7 @@ pub(super) async fn read(asked: &mut Asked, view: &mut View, place: &Place) -> R
 /// Asks for what is unknown; whether all is known then.
 pub(super) async fn complete(asked: &mut Asked, view: &mut View) -> Result<bool, Trouble> {
     for _ in 0..ROUNDS {
+        within(asked.server(), view)?;
         let wanted = view.wanted();
         if wanted.is_empty() {
             return Ok(true);
@@ -107,7 +108,13 @@ pub(super) async fn complete(asked: &mut Asked, view: &mut View) -> Result<bool,
             view.answer(question, reply);
         }
     }
+    within(asked.server(), view)?;
     Ok(view.wanted().is_empty())
+}
+
+/// What is known is all that was said.
+pub(super) fn within(server: &str, view: &View) -> Result<(), Trouble> {
+    view.excess().map_or(Ok(()), |excess| Err(excess.of(server)))
 }
 
 /// The zone's serial; None where it is not told.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::bounds::{self, Answered, Excess, is_of};
 use super::trouble::Trouble;
 use super::view::Question;
 use crate::wire::dso::{Said, is_stateful};
@@ -17,6 +18,8 @@ use crate::wire::record::{Reply, question};
 
 /// How long a connection, or what must come over it, is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long an answer is waited for while other things come.
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 /// How many questions are under way at one time: who writes on without reading may wait for a server that does the same.
 const AT_ONCE: usize = 64;
 /// The size of UDP that is said in EDNS; over a stream it says nothing.
@@ -24,7 +27,7 @@ pub(super) const PAYLOAD: u16 = 1232;
 /// How much is read at one time.
 const PIECE: usize = 16 << 10;
 
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A connection.
@@ -35,6 +38,10 @@ pub(super) struct Connection {
     input: Vec<u8>,
     /// Stateful messages that came while an answer was waited for.
     aside: VecDeque<Vec<u8>>,
+    /// Octets of them.
+    aside_octets: usize,
+    /// Of a question or a Keepalive: those below 256 are subscriptions', which are taken for as long as these are active
+    /// (RFC 8765, section 6.2.1).
     last_id: u16,
 }
 
@@ -57,9 +64,9 @@ impl Connection {
         Ok(Self::over(stream, server))
     }
 
-    fn over(io: impl Io + 'static, server: &str) -> Self {
+    pub(super) fn over(io: impl Io + 'static, server: &str) -> Self {
         let (input, aside) = (Vec::new(), VecDeque::new());
-        Self { io: Box::new(io), server: server.to_owned(), input, aside, last_id: 0 }
+        Self { io: Box::new(io), server: server.to_owned(), input, aside, aside_octets: 0, last_id: 0 }
     }
 
     /// Its name in what is said of it.
@@ -69,7 +76,7 @@ impl Connection {
 
     /// An ID that is not under way.
     pub(super) fn next_id(&mut self) -> u16 {
-        self.last_id = self.last_id.wrapping_add(1).max(1);
+        self.last_id = self.last_id.wrapping_add(1).max(256);
         self.last_id
     }
 
@@ -86,13 +93,19 @@ impl Connection {
     /// Asks; the replies are in the order of the questions.
     pub(super) async fn ask(&mut self, questions: &[Question]) -> Result<Vec<Reply>, Trouble> {
         let mut replies = Vec::with_capacity(questions.len());
+        let mut taken = Answered::default();
         for some in questions.chunks(AT_ONCE) {
-            self.ask_some(some, &mut replies).await?;
+            self.ask_some(some, &mut taken, &mut replies).await?;
         }
         Ok(replies)
     }
 
-    async fn ask_some(&mut self, questions: &[Question], replies: &mut Vec<Reply>) -> Result<(), Trouble> {
+    async fn ask_some(
+        &mut self,
+        questions: &[Question],
+        taken: &mut Answered,
+        replies: &mut Vec<Reply>,
+    ) -> Result<(), Trouble> {
         let ids: Vec<u16> = questions.iter().map(|_| self.next_id()).collect();
         let mut octets = Vec::new();
         for ((name, rtype), id) in questions.iter().zip(&ids) {
@@ -102,27 +115,52 @@ impl Connection {
         }
         self.send(&octets).await?;
         let mut answered: Vec<Option<Reply>> = questions.iter().map(|_| None).collect();
+        // Whoever says other things for ever does not answer.
+        let mut end = Instant::now() + LONGEST;
         while answered.iter().any(Option::is_none) {
             let server = self.server.clone();
+            if Instant::now() >= end {
+                return Err(Trouble::Silent { server, patience: LONGEST });
+            }
             let message = patiently(&server, self.message()).await??;
             if is_stateful(&message) {
-                self.aside.push_back(message);
+                self.put_aside(message)?;
                 continue;
             }
-            let reply = Reply::parse(&message).map_err(|error| Trouble::Malformed { server, error })?;
-            // What answers nothing that was asked is passed over.
-            if let Some(at) = ids.iter().position(|id| *id == reply.id) {
-                answered[at] = Some(reply);
+            let reply = Reply::parse(&message)
+                .map_err(|error| Trouble::Malformed { server: server.clone(), error })?;
+            // What answers nothing that was asked, or what was answered already, is passed over.
+            if let Some(at) = ids.iter().position(|id| *id == reply.id)
+                && answered[at].is_none()
+                && is_of(&reply, &questions[at])
+            {
+                answered[at] = Some(taken.take(reply, &questions[at]).map_err(|excess| excess.of(&server))?);
+                end = Instant::now() + LONGEST;
             }
         }
         replies.extend(answered.into_iter().flatten());
         Ok(())
     }
 
+    fn put_aside(&mut self, message: Vec<u8>) -> Result<(), Trouble> {
+        self.aside_octets += message.len();
+        if self.aside_octets > bounds::ASIDE {
+            return Err(Excess("pushes before an answer").of(&self.server));
+        }
+        self.aside.push_back(message);
+        Ok(())
+    }
+
+    fn take_aside(&mut self) -> Option<Vec<u8>> {
+        let message = self.aside.pop_front()?;
+        self.aside_octets -= message.len();
+        Some(message)
+    }
+
     /// The next stateful message, whenever it comes. Dropped while it waits, it loses nothing.
     pub(super) async fn said(&mut self) -> Result<Said, Trouble> {
         loop {
-            let message = match self.aside.pop_front() {
+            let message = match self.take_aside() {
                 Some(message) => message,
                 None => self.message().await?,
             };
@@ -134,7 +172,7 @@ impl Connection {
 
     /// The next stateful message that is there already.
     pub(super) fn said_already(&mut self) -> Result<Option<Said>, Trouble> {
-        while let Some(message) = self.aside.pop_front().or_else(|| self.whole()) {
+        while let Some(message) = self.take_aside().or_else(|| self.whole()) {
             if let Some(said) = self.parse(&message)? {
                 return Ok(Some(said));
             }

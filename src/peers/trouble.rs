@@ -76,6 +76,14 @@ pub enum Trouble {
         /// The service's name.
         name: String,
     },
+    /// More than is taken of any server (docs/peers.md has the bounds).
+    #[error("{server} says more {what} than are taken")]
+    TooMuch {
+        /// Who was asked.
+        server: String,
+        /// What there is too much of.
+        what: &'static str,
+    },
     /// It is answered from what the server knew last.
     #[error("{server} answers from stale data{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     Stale {

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::bounds::{self, Excess};
 use super::list::{Peer, ordinal, sort};
 use super::place::Place;
 use crate::wire::dso::Change;
@@ -39,6 +40,12 @@ pub(super) struct View {
     hosts: BTreeMap<Name, BTreeSet<IpAddr>>,
     /// Names of addresses, where there is no SRV record; None is an address that points nowhere below the service.
     names: BTreeMap<IpAddr, Option<Name>>,
+    /// The addresses of members whose own names are followed, as they were pushed.
+    followed: BTreeMap<Name, BTreeSet<IpAddr>>,
+    /// Those of whom something was pushed that is not taken over yet.
+    touched: BTreeSet<Name>,
+    /// Something was more than is taken, and left out.
+    excess: Option<Excess>,
 }
 
 impl View {
@@ -50,12 +57,20 @@ impl View {
             texts: BTreeSet::new(),
             hosts: BTreeMap::new(),
             names: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            excess: None,
         }
     }
 
     /// Nobody is there.
     pub(super) fn is_empty(&self) -> bool {
         self.services.is_empty() && self.addresses.is_empty()
+    }
+
+    /// What there is more of than is taken, if so: then this is not all that there is.
+    pub(super) fn excess(&self) -> Option<Excess> {
+        self.excess
     }
 
     /// Takes a pushed change over.
@@ -69,17 +84,27 @@ impl View {
 
     fn add(&mut self, record: &Record) {
         let Some(data) = &record.data else { return };
-        match data {
+        let (is_there, excess) = match data {
             Data::Srv { .. } if record.owner == self.place.service => {
-                self.services.insert(data.clone());
+                (insert(&mut self.services, data.clone(), bounds::RECORDS), "SRV records")
             }
             Data::Address(address) if record.owner == self.place.service => {
-                self.addresses.insert(*address);
+                (insert(&mut self.addresses, *address, bounds::RECORDS), "addresses")
             }
-            Data::Text(_) if record.owner == self.place.sets => {
-                self.texts.insert(data.clone());
+            Data::Text(strings) if record.owner == self.place.sets => {
+                let octets: usize = strings.iter().map(|string| string.len()).sum();
+                let is_small = strings.len() <= bounds::STRINGS && octets <= bounds::TEXT;
+                (is_small && insert(&mut self.texts, data.clone(), bounds::SETS), "TXT records or strings")
             }
-            _ => {}
+            Data::Address(address) => {
+                let Some(addresses) = self.followed.get_mut(&record.owner) else { return };
+                self.touched.insert(record.owner.clone());
+                (insert(addresses, *address, bounds::OF_MEMBER), "addresses of one peer")
+            }
+            _ => return,
+        };
+        if !is_there {
+            self.excess = Some(Excess(excess));
         }
     }
 
@@ -92,6 +117,10 @@ impl View {
             }
         } else if record.owner == self.place.sets {
             self.texts.remove(data);
+        } else if let (Some(addresses), Data::Address(address)) = (self.followed.get_mut(&record.owner), data)
+        {
+            addresses.remove(address);
+            self.touched.insert(record.owner.clone());
         }
     }
 
@@ -104,6 +133,49 @@ impl View {
             self.addresses.retain(|address| !is(if address.is_ipv4() { rtype::A } else { rtype::AAAA }));
         } else if *owner == self.place.sets && is(rtype::TXT) {
             self.texts.clear();
+        } else if let Some(addresses) = self.followed.get_mut(owner) {
+            addresses.retain(|address| !is(if address.is_ipv4() { rtype::A } else { rtype::AAAA }));
+            self.touched.insert(owner.clone());
+        }
+    }
+
+    /// The members whose own names are worth following, where there are no more than so many: two that exchange their
+    /// addresses change nothing at the service's name.
+    pub(super) fn to_follow(&self, most: usize) -> BTreeSet<Name> {
+        let named: BTreeSet<&Name> =
+            if self.services.is_empty() { self.names.values().flatten().collect() } else { self.targets() };
+        let is_worth = |name: &&Name| self.is_member(name) && is_plain(name);
+        if named.len() > most {
+            BTreeSet::new()
+        } else {
+            named.into_iter().filter(is_worth).cloned().collect()
+        }
+    }
+
+    /// From now on all of a member's addresses are pushed, beginning with nothing.
+    pub(super) fn follow(&mut self, member: &Name) {
+        self.followed.insert(member.clone(), BTreeSet::new());
+    }
+
+    /// A member is not followed any longer.
+    pub(super) fn unfollow(&mut self, member: &Name) {
+        self.followed.remove(member);
+        self.touched.remove(member);
+    }
+
+    /// Believes what was pushed of members, behind a whole message. None at all is not believed, as in answers.
+    pub(super) fn take_over(&mut self) {
+        for member in std::mem::take(&mut self.touched) {
+            let Some(pushed) = self.followed.get(&member).filter(|pushed| !pushed.is_empty()) else {
+                continue;
+            };
+            if self.services.is_empty() {
+                // Here it is pointers that count: those that say something else are asked for again.
+                self.names
+                    .retain(|address, name| (name.as_ref() == Some(&member)) == pushed.contains(address));
+            } else {
+                self.hosts.insert(member, pushed.clone());
+            }
         }
     }
 
@@ -137,7 +209,10 @@ impl View {
     /// The addresses of one family that a member's name has. None at all is not believed while its SRV record stands:
     /// it is about to go, or to come.
     fn host<'r>(&mut self, owner: &Name, kind: u16, records: impl Iterator<Item = &'r Record>) {
-        let found: BTreeSet<IpAddr> = records.filter_map(address_of).collect();
+        let mut found = BTreeSet::new();
+        if !records.filter_map(address_of).all(|address| insert(&mut found, address, bounds::OF_MEMBER)) {
+            self.excess = Some(Excess("addresses of one peer"));
+        }
         let known = self.hosts.entry(owner.clone()).or_default();
         if !found.is_empty() || known.iter().any(|address| address.is_ipv4() != (kind == rtype::A)) {
             known.retain(|address| address.is_ipv4() != (kind == rtype::A));
@@ -148,9 +223,14 @@ impl View {
     /// The members' addresses that came with their SRV records. They may not be all (RFC 2782): `wanted` tells.
     fn glue(&mut self, reply: &Reply) {
         let mut found: BTreeMap<&Name, BTreeSet<IpAddr>> = BTreeMap::new();
-        for record in &reply.additional {
-            found.entry(&record.owner).or_default().extend(address_of(record));
+        let (targets, mut excess) = (self.targets(), self.excess);
+        for record in reply.additional.iter().filter(|record| targets.contains(&record.owner)) {
+            let Some(address) = address_of(record) else { continue };
+            if !insert(found.entry(&record.owner).or_default(), address, bounds::OF_MEMBER) {
+                excess = Some(Excess("addresses of one peer"));
+            }
         }
+        self.excess = excess;
         for (owner, addresses) in found.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
             self.hosts.insert(owner.clone(), addresses);
         }
@@ -209,8 +289,9 @@ impl View {
             if !is_plain(target) {
                 continue;
             }
-            let member = members.entry(target.clone()).or_default();
-            member.0.extend(addresses);
+            // Once for each: a thousand ports of one name have the same addresses.
+            let fresh = || (addresses.clone(), BTreeSet::new());
+            let member = members.entry(target.clone()).or_insert_with(fresh);
             member.1.extend((*port != 0).then_some(*port));
         }
         let mut nameless = Vec::new();
@@ -234,16 +315,19 @@ impl View {
 
     /// How many replicas there should be, and those of them that are not among `members`.
     pub(super) fn expected(&self, members: &[Peer]) -> (Option<u64>, Vec<Peer>) {
-        /// A set of more replicas than any cluster has pods is a slip of somebody's.
-        const MOST: u64 = 100_000;
         let sets: Vec<Set> = self.texts.iter().filter_map(set).collect();
         if sets.is_empty() {
             return (None, Vec::new());
         }
         let there: BTreeSet<&str> = members.iter().map(|peer| peer.host.as_str()).collect();
-        let mut missing = Vec::new();
+        let (mut missing, mut left) = (Vec::new(), bounds::LOOKED_FOR);
         for set in &sets {
-            for number in set.start..set.start.saturating_add(set.replicas.min(MOST)) {
+            // Sets of more replicas than any cluster has pods are a slip of somebody's.
+            for number in set.start..set.start.saturating_add(set.replicas.min(left)) {
+                left -= 1;
+                if missing.len() >= bounds::MISSING {
+                    break;
+                }
                 let host = format!("{}-{number}", set.name);
                 let Ok(name) = Name::under(&[host.as_bytes()], &self.place.service) else { break };
                 if !there.contains(host.as_str()) {
@@ -256,6 +340,15 @@ impl View {
         sort(&mut missing);
         (Some(sets.iter().map(|set| set.replicas).fold(0, u64::saturating_add)), missing)
     }
+}
+
+/// Inserts where there is room; whether it is there.
+fn insert<T: Ord>(set: &mut BTreeSet<T>, value: T, most: usize) -> bool {
+    if set.len() >= most {
+        return set.contains(&value);
+    }
+    set.insert(value);
+    true
 }
 
 /// The name that an address is asked for by.

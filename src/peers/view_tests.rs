@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::bounds;
 use super::place::Place;
 use super::view::{Question, View};
 use crate::wire::dso::Change;
@@ -48,7 +49,7 @@ fn txt(strings: &[&str]) -> Data {
 fn reply(answer: Vec<Record>) -> Reply {
     let rcode = if answer.is_empty() { rcode::NXDOMAIN } else { rcode::NOERROR };
     let (errors, additional) = (Vec::new(), Vec::new());
-    Reply { id: 1, rcode, authoritative: true, truncated: false, errors, answer, additional }
+    Reply { id: 1, question: None, rcode, authoritative: true, truncated: false, errors, answer, additional }
 }
 
 /// The service's own records, as they are answered.
@@ -361,4 +362,129 @@ fn whatever_is_pushed_the_members_are_those_of_the_cluster_at_last() {
             assert_eq!(members, cluster.0, "seed {seed}, step {step}");
         }
     }
+}
+
+/// Addresses 10.0.0.0 and so on.
+fn many(count: u32) -> impl Iterator<Item = Data> {
+    (0..count).map(|n| Data::Address(Ipv4Addr::from_bits(0x0a00_0000 + n).into()))
+}
+
+fn pushed(view: &mut View, owner: &Name, data: impl IntoIterator<Item = Data>) {
+    data.into_iter().for_each(|data| view.push(&Change::Add(record(owner, data))));
+    view.take_over();
+}
+
+/// Makes the record of a number.
+type Make<'m> = &'m dyn Fn(u32) -> Data;
+
+#[test]
+fn a_server_that_says_without_end_fills_nothing() {
+    let most = u32::try_from(bounds::RECORDS).unwrap();
+    let (service, sets) = (place().service, place().sets);
+    let srv_to = |n: u32| srv("web-0", u16::try_from(n).unwrap(), 1);
+    let text = |n: u32| txt(&[&format!("name={n}"), "replicas=4000000000"]);
+    let of_sets = u32::try_from(bounds::SETS).unwrap();
+    let address_of = |n: u32| Data::Address(Ipv4Addr::from_bits(0x0a00_0000 + n).into());
+    let kinds: [(&Name, u32, Make<'_>); 3] =
+        [(&service, most, &srv_to), (&service, most, &address_of), (&sets, of_sets, &text)];
+    for (owner, most, data) in kinds {
+        let mut view = View::new(place());
+        pushed(&mut view, owner, (0..most).map(data));
+        assert_eq!(view.excess(), None);
+        // One that is there already is none more.
+        pushed(&mut view, owner, [data(0)]);
+        assert_eq!(view.excess(), None);
+        pushed(&mut view, owner, [data(most)]);
+        assert!(view.excess().is_some(), "{owner}");
+    }
+    let mut view = View::new(place());
+    let strings = vec![""; bounds::STRINGS + 1];
+    pushed(&mut view, &sets, [txt(&strings)]);
+    assert!(view.excess().is_some());
+    // Of who answers as well.
+    let mut view = mk_view(&[("web-0", "10.0.0.1")]);
+    let own = (member("web-0"), rtype::A);
+    let records = |count| many(count).map(|data| record(&own.0, data)).collect();
+    view.answer(&own, &reply(records(64)));
+    assert_eq!(view.excess(), None);
+    view.answer(&own, &reply(records(65)));
+    assert!(view.excess().is_some());
+    // And beside its SRV record; of names that are no targets nothing is kept.
+    let mut view = mk_view(&[("web-0", "10.0.0.1")]);
+    let srv_question = (service.clone(), rtype::SRV);
+    let answer = vec![record(&service, srv("web-0", 80, 1))];
+    let other = member("other");
+    let glue: Vec<Record> = many(65).map(|data| record(&other, data)).collect();
+    view.answer(&srv_question, &Reply { additional: glue, ..reply(answer.clone()) });
+    assert_eq!(view.excess(), None);
+    view.answer(&srv_question, &Reply { additional: records(65), ..reply(answer) });
+    assert!(view.excess().is_some());
+}
+
+#[test]
+fn replicas_without_end_are_not_all_named() {
+    let mut view = mk_view(&[("web-0", "10.0.0.1")]);
+    let texts = (0..64).map(|n| txt(&[&format!("name=s{n}"), "replicas=18446744073709551615"]));
+    pushed(&mut view, &place().sets, texts);
+    let (expected, missing) = view.expected(&view.members());
+    assert_eq!((expected, missing.len()), (Some(u64::MAX), bounds::MISSING));
+}
+
+/// Two exchange their addresses, and nothing of the service's own changes.
+#[test]
+fn a_member_whose_name_is_followed_is_known_without_a_question() {
+    let mut view = mk_view(&[("web-0", "10.0.0.1"), ("web-1", "10.0.0.2")]);
+    assert!(answer_all(&mut view, &[("web-0", "10.0.0.1"), ("web-1", "10.0.0.2")]) > 0);
+    let both = [member("web-0"), member("web-1")];
+    assert_eq!(view.to_follow(2), both.iter().cloned().collect());
+    assert!(view.to_follow(1).is_empty(), "more than that are not worth it");
+    both.iter().for_each(|member| view.follow(member));
+    for (name, text) in both.iter().zip(["10.0.0.1", "10.0.0.2"]) {
+        pushed(&mut view, name, [address(text)]);
+    }
+    assert!(view.wanted().is_empty());
+    for (name, [add, remove]) in both.iter().zip([["10.0.0.2", "10.0.0.1"], ["10.0.0.1", "10.0.0.2"]]) {
+        view.push(&Change::Add(record(name, address(add))));
+        view.push(&Change::Remove(record(name, address(remove))));
+        view.take_over();
+    }
+    assert!(view.wanted().is_empty());
+    let addresses: Vec<IpAddr> = view.members().iter().flat_map(|peer| peer.addresses.clone()).collect();
+    assert_eq!(addresses, ["10.0.0.2", "10.0.0.1"].map(|text| text.parse::<IpAddr>().unwrap()));
+    // That one has none is believed when its SRV record is gone; one that is followed no longer is nobody's matter.
+    view.push(&Change::RemoveAll(both[0].clone(), rtype::ANY));
+    view.unfollow(&both[1]);
+    view.push(&Change::RemoveAll(both[1].clone(), rtype::ANY));
+    view.take_over();
+    assert_eq!(view.members().len(), 2);
+}
+
+/// The same of a service without ports, where pointers say who is who.
+#[test]
+fn pointers_are_asked_for_again_where_a_member_says_otherwise() {
+    let mut view = View::new(place());
+    pushed(&mut view, &place().service, ["10.0.0.1", "10.0.0.2"].map(address));
+    let pointers = |view: &mut View, names: [&str; 2]| {
+        for (question, _) in view.wanted().into_iter().zip(0..) {
+            let is_first = question.0.to_string().starts_with("1.");
+            let name = Data::Name(member(names[usize::from(!is_first)]));
+            view.answer(&question, &reply(vec![record(&question.0, name)]));
+        }
+    };
+    pointers(&mut view, ["web-0", "web-1"]);
+    assert!(view.wanted().is_empty());
+    let both = [member("web-0"), member("web-1")];
+    assert_eq!(view.to_follow(2), both.iter().cloned().collect());
+    both.iter().for_each(|member| view.follow(member));
+    for (name, text) in both.iter().zip(["10.0.0.1", "10.0.0.2"]) {
+        pushed(&mut view, name, [address(text)]);
+    }
+    assert!(view.wanted().is_empty(), "they say the same");
+    view.push(&Change::Add(record(&both[0], address("10.0.0.2"))));
+    view.push(&Change::Remove(record(&both[0], address("10.0.0.1"))));
+    view.take_over();
+    assert_eq!(view.wanted().len(), 2);
+    pointers(&mut view, ["web-1", "web-0"]);
+    let first = view.members().into_iter().find(|peer| peer.host == "web-0").unwrap();
+    assert_eq!(first.addresses, ["10.0.0.2".parse::<IpAddr>().unwrap()]);
 }

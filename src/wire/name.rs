@@ -5,6 +5,9 @@ use std::fmt;
 /// The most octets of a name, length octets and root included (RFC 1035, section 2.3.4).
 pub(crate) const MAX_NAME: usize = 255;
 const MAX_LABEL: usize = 63;
+/// The most compression pointers of a name: one in front of each label that 255 octets hold. A message can have thousands
+/// of them that lead from one to the next, and a thousand names that begin with the first.
+const MAX_POINTERS: usize = 127;
 
 /// An owned name: wire form, lower case, root included.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,16 +66,18 @@ impl Name {
     /// stands behind it, too. A pointer leads backwards only, so that no message makes a loop.
     ///
     /// # Errors
-    /// When it is cut short, points forwards, or is too long.
+    /// When it is cut short, points forwards or from pointer to pointer, or is too long.
     pub fn from_message(message: &[u8], at: usize) -> Result<(Self, usize), NameError> {
         let mut wire = Vec::new();
         let (mut here, mut first, mut behind) = (at, at, None);
+        let mut pointers = 0;
         loop {
             let length = usize::from(*message.get(here).ok_or(NameError::Malformed)?);
             if length >= 0xc0 {
                 let low = *message.get(here + 1).ok_or(NameError::Malformed)?;
                 let target = (length & 0x3f) << 8 | usize::from(low);
-                if target >= first {
+                pointers += 1;
+                if target >= first || pointers > MAX_POINTERS {
                     return Err(NameError::Malformed);
                 }
                 behind.get_or_insert(here + 2);
@@ -339,6 +344,15 @@ mod tests {
             (b"\xc0", 0),
         ] {
             assert_eq!(Name::from_message(octets, at), Err(NameError::Malformed), "{octets:?}");
+        }
+        // From pointer to pointer, as many as a message has room for.
+        let mut chain = b"\x01a\x00".to_vec();
+        let mut before = 0_u16;
+        for count in 1..1000 {
+            let at = chain.len();
+            chain.extend((0xc000 | before).to_be_bytes());
+            before = u16::try_from(at).unwrap();
+            assert_eq!(Name::from_message(&chain, at).is_ok(), count <= MAX_POINTERS, "{count}");
         }
         let long = [&[63; 64][..], &[63; 64], &[63; 64], &[63; 64], &[0]].concat();
         assert_eq!(Name::from_message(&long, 0), Err(NameError::TooLong));

@@ -12,6 +12,10 @@ const TC: u16 = 0x0200;
 /// EDNS option 15 (RFC 8914, section 2).
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
+/// Of the texts of Extended DNS Errors so many characters are taken, and so many errors of a reply.
+const MOST_TEXT: usize = 256;
+const MOST_ERRORS: usize = 8;
+
 /// A resource record of class IN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -54,13 +58,16 @@ pub enum Data {
 pub struct Reply {
     /// The question's.
     pub id: u16,
+    /// What was asked for, name and type, where the reply repeats one question.
+    pub question: Option<(Name, u16)>,
     /// RCODE, with the upper bits of EDNS (RFC 6891, section 6.1.3).
     pub rcode: u16,
     /// The server has authority over the name (AA).
     pub authoritative: bool,
     /// It did not fit (TC).
     pub truncated: bool,
-    /// Extended DNS Errors (RFC 8914): code and text.
+    /// Extended DNS Errors (RFC 8914): code and text, 8 at most. A server's words reach logs and terminals: a text has 256
+    /// characters at most, and none that steers.
     pub errors: Vec<(u16, String)>,
     /// The section Answer.
     pub answer: Vec<Record>,
@@ -96,11 +103,18 @@ impl Reply {
             return Err(ReplyError::NoReply);
         }
         let mut at = HEADER;
+        let mut question = None;
         for _ in 0..questions {
-            at = Name::from_message(message, at)?.1 + 4;
+            let (name, behind) = Name::from_message(message, at)?;
+            let &[t0, t1, ..] = message.get(behind..behind + 4).ok_or(ReplyError::Short)? else {
+                return Err(ReplyError::Short);
+            };
+            at = behind + 4;
+            question = Some((name, u16::from_be_bytes([t0, t1]))).filter(|_| questions == 1);
         }
         let mut reply = Self {
             id,
+            question,
             rcode: flags & 15,
             authoritative: flags & AA != 0,
             truncated: flags & TC != 0,
@@ -115,7 +129,8 @@ impl Reply {
                 if raw.rtype == rtype::OPT {
                     // The uppermost 8 bits of the TTL are those of the RCODE.
                     reply.rcode |= u16::from(raw.ttl.to_be_bytes()[0]) << 4;
-                    reply.errors.extend(extended_errors(raw.octets));
+                    let room = MOST_ERRORS - reply.errors.len();
+                    reply.errors.extend(extended_errors(raw.octets).into_iter().take(room));
                 } else if raw.class == class::IN && section != 1 {
                     let record = raw.record(message)?;
                     if section == 0 { reply.answer.push(record) } else { reply.additional.push(record) }
@@ -228,11 +243,36 @@ fn extended_errors(options: &[u8]) -> Vec<(u16, String)> {
         if let (OPTION_EXTENDED_ERROR, Some((info, text))) =
             (u16::from_be_bytes([c0, c1]), data.split_first_chunk::<2>())
         {
-            errors.push((u16::from_be_bytes(*info), String::from_utf8_lossy(text).into_owned()));
+            errors.push((u16::from_be_bytes(*info), plain(text)));
+            if errors.len() >= MOST_ERRORS {
+                break;
+            }
         }
         rest = behind;
     }
     errors
+}
+
+/// A text as it may be shown: without what moves a cursor, hides or turns around other characters, and not without end.
+fn plain(octets: &[u8]) -> String {
+    // RFC 8914, section 2: it may end with a null.
+    let end = octets.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
+    // Four octets a character at most; one that is cut there is beyond the most.
+    let text = String::from_utf8_lossy(&octets[..end.min(4 * MOST_TEXT + 4)]);
+    let is_steering = |char: char| {
+        let is_format = matches!(
+            char,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+        );
+        char.is_control() || is_format
+    };
+    let shown = |char: char| if is_steering(char) { char::REPLACEMENT_CHARACTER } else { char };
+    let mut plain: String = text.chars().take(MOST_TEXT).map(shown).collect();
+    if text.chars().nth(MOST_TEXT).is_some() {
+        plain.push('…');
+    }
+    plain
 }
 
 /// A question of class IN, RD set as stub resolvers do, with EDNS for answers of at most `payload` octets.
@@ -272,6 +312,7 @@ mod tests {
     fn a_reply_is_read_octet_by_octet() {
         let reply = Reply::parse(REPLY).unwrap();
         assert_eq!((reply.id, reply.authoritative, reply.truncated), (0x1234, true, false));
+        assert_eq!(reply.question, Some((Name::from_text("web").unwrap(), rtype::SRV)));
         assert_eq!(reply.rcode, 1 << 4 | rcode::NXDOMAIN, "OPT has its upper bits");
         assert_eq!(reply.errors, [(19, "late".to_owned())]);
         let name = |text: &str| Name::from_text(text).unwrap();
@@ -282,6 +323,24 @@ mod tests {
         assert_eq!(reply.answer, [record("web", rtype::SRV, srv), record("web", rtype::TXT, text)]);
         let address = Data::Address([10, 0, 0, 1].into());
         assert_eq!(reply.additional, [record("a.web", rtype::A, address)]);
+    }
+
+    #[test]
+    fn a_servers_words_do_not_steer_what_they_are_shown_on() {
+        let option = |text: &[u8]| {
+            let length = u16::try_from(text.len() + 2).unwrap().to_be_bytes();
+            [&[0, 15][..], &length, &[0, 3], text].concat()
+        };
+        let texts = |options: &[u8]| -> Vec<String> {
+            extended_errors(options).into_iter().map(|(_, text)| text).collect()
+        };
+        let steering = "\x1b[2J\r\n\u{9b}31m\u{202e}\u{200b}\u{2066}\u{feff}\u{7f}".as_bytes();
+        let shown = texts(&option(steering)).concat();
+        assert_eq!(shown, "?[2J???31m?????".replace('?', "\u{fffd}"));
+        assert_eq!(texts(&option(b"slice \xc3\xa9t\xc3\xa9 \xff\0\0")), ["slice été \u{fffd}"]);
+        assert_eq!(texts(&option("é".repeat(256).as_bytes())), ["é".repeat(256)]);
+        assert_eq!(texts(&option("é".repeat(9000).as_bytes())), [format!("{}…", "é".repeat(256))]);
+        assert_eq!(texts(&option(b"x").repeat(1000)).len(), MOST_ERRORS);
     }
 
     #[test]

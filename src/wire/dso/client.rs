@@ -52,6 +52,14 @@ pub fn subscribe(id: u16, name: &Name, rtype: u16) -> Vec<u8> {
     frame.finish()
 }
 
+/// Ends the subscription of a SUBSCRIBE with this ID, behind its length (RFC 8765, section 6.4.1). Nobody answers it.
+#[must_use]
+pub fn unsubscribe(id: u16) -> Vec<u8> {
+    let mut frame = Frame::new(0, 0);
+    frame.value(tlv::UNSUBSCRIBE, &[&id.to_be_bytes()]);
+    frame.finish()
+}
+
 /// Asks for times of the session, or says that the client is there, behind its length (RFC 8490, section 7.1).
 #[must_use]
 pub fn ask_keepalive(id: u16, times: Keepalive) -> Vec<u8> {
@@ -159,6 +167,9 @@ mod tests {
         let request = Request::parse(&octets[2..]).unwrap();
         let subscription = Subscription { name: web.as_wire(), rtype: rtype::ANY, class: class::IN };
         assert_eq!((request.id, request.operation), (7, Operation::Subscribe(subscription)));
+        let octets = unsubscribe(7);
+        let request = Request::parse(&octets[2..]).unwrap();
+        assert_eq!((request.id, request.operation), (0, Operation::Unsubscribe(7)));
         let times = Keepalive { inactivity: 15_000, interval: 60_000 };
         let octets = ask_keepalive(8, times);
         let request = Request::parse(&octets[2..]).unwrap();

@@ -7,7 +7,7 @@ mod client;
 mod read;
 mod write;
 
-pub use client::{Change, Said, ask_keepalive, subscribe};
+pub use client::{Change, Said, ask_keepalive, subscribe, unsubscribe};
 pub use read::{Fault, Operation, Request, Subscription, is_stateful};
 pub use write::{Changes, Keepalive, MAX_PUSH, keepalive, response, retry_delay};
 

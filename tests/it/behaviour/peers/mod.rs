@@ -18,10 +18,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::manifests::{nginx, replace, text};
-use super::process::{Process, rollcall};
+use super::process::{Finished, Process, rollcall, run_with};
 
-/// How long something that must come may take: a debug build on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long something that must come may take: debug builds of both programs on a machine that has no time for them.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// For how long `--once` may wait where it has to tell why: the shorter ones come first, so that they are all it takes.
+const TIMES: [&str; 4] = ["300ms", "3s", "15s", "60s"];
 /// For how long nothing is to come.
 const SILENCE: Duration = Duration::from_millis(1500);
 
@@ -189,6 +191,19 @@ impl Drop for Follower {
 fn signal(child: &Child, name: &str) {
     let line = format!("kill -{name} {}", child.id());
     assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
+}
+
+/// Runs a command with ever longer `--timeout`s, until it ends as wished; the last end.
+fn in_time(command: impl Fn() -> Command, is_it: impl Fn(&Finished) -> bool) -> Finished {
+    let mut last = None;
+    for time in TIMES {
+        let finished = run_with(command().args(["--once", "--timeout", time]), "");
+        if is_it(&finished) {
+            return finished;
+        }
+        last = Some(finished);
+    }
+    last.unwrap()
 }
 
 /// The hosts that an event lists.

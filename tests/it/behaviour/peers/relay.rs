@@ -1,6 +1,6 @@
 //! A server of UDP alone in front of the real one, which can be away or say what no server should.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -60,6 +60,43 @@ impl Relay {
     /// How many questions came so far.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// In front of a server of TCP: each connection is cut soon.
+pub(super) struct Cutting {
+    pub(super) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Cutting {
+    pub(super) fn start(server: SocketAddr) -> Self {
+        let front = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = front.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        std::thread::spawn(move || {
+            for client in front.incoming() {
+                let (mut client, mut back) = (client.unwrap(), TcpStream::connect(server).unwrap());
+                count.fetch_add(1, Ordering::Relaxed);
+                let (mut from_client, mut to_back) = (client.try_clone().unwrap(), back.try_clone().unwrap());
+                let (first, second) = (client.try_clone().unwrap(), back.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from_client, &mut to_back));
+                std::thread::spawn(move || std::io::copy(&mut back, &mut client));
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(100));
+                    for stream in [first, second] {
+                        let _ = stream.shutdown(Shutdown::Both);
+                    }
+                });
+            }
+        });
+        Self { address, connections }
+    }
+
+    /// How many there were so far.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 }
 

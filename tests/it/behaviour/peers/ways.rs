@@ -1,10 +1,11 @@
 //! The same peers, however they are learned.
 
+use std::time::{Duration, Instant};
+
 use super::relay::Relay;
-use super::{Cluster, Follower, PUSH, hosts, of_service, words};
+use super::{Cluster, Follower, PATIENCE, PUSH, hosts, in_time, of_service, words};
 use crate::behaviour::asking::until_addresses;
 use crate::behaviour::manifests::{NGINX, documents, endpoints, external, nginx, service_with, stateful};
-use crate::behaviour::process::run_with;
 
 /// The service with addresses of both families.
 fn dual(replicas: u32) -> String {
@@ -115,6 +116,52 @@ fn addresses_that_change_are_told_and_the_servers_in_their_order() {
     assert!(change["expected"].is_null(), "the set is gone, and with it who says how many");
 }
 
+/// Each has the other's address from one moment on: no address and no name of the service came or went.
+#[test]
+fn two_that_exchange_their_addresses_are_told() {
+    for ports in ["[{name: web, port: 80}]", "[]"] {
+        let cluster = Cluster::new(0, PUSH);
+        let slice = |addresses: [&str; 2]| {
+            let spec = format!("{{clusterIP: None, ports: {ports}}}");
+            let metadata = "{name: nginx-a, labels: {kubernetes.io/service-name: nginx}}";
+            let endpoint = |(ordinal, address): (usize, &str)| {
+                format!(
+                    "- {{addresses: [{address}], hostname: web-{ordinal}, conditions: {{ready: true}}}}\n"
+                )
+            };
+            let endpoints: String = addresses.into_iter().enumerate().map(endpoint).collect();
+            let slice = format!(
+                "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {metadata}\n\
+                 addressType: IPv4\nports: {ports}\nendpoints:\n{endpoints}"
+            );
+            documents(&[service_with("nginx", &spec), slice])
+        };
+        let both = ["10.1.0.1", "10.1.0.2"];
+        cluster.apply(&slice(both));
+        let mut follower = Follower::start(&cluster.server(), &[]);
+        let start = follower.until_hosts(&["web-0", "web-1"]);
+        assert_eq!(start["peers"][0]["addresses"], serde_json::json!([both[0]]), "{start:#?}");
+        // It subscribes to their names behind the first list: until then an exchange is one of many.
+        let (begun, mut change) = (Instant::now(), None);
+        for addresses in [[both[1], both[0]], both].into_iter().cycle() {
+            cluster.apply(&slice(addresses));
+            change = follower.events_rx.recv_timeout(Duration::from_secs(2)).ok();
+            if change.is_some() || begun.elapsed() > PATIENCE {
+                break;
+            }
+        }
+        let change = change.expect("a change");
+        let words = (change["event"].as_str(), change["way"].as_str(), words(&change, "changed"));
+        assert_eq!(
+            words,
+            (Some("change"), Some("push"), vec!["web-0".into(), "web-1".into()]),
+            "{change:#?}"
+        );
+        let of = |index: usize| change["peers"][index]["addresses"].as_array().unwrap().clone();
+        assert!(of(0).len() == 1 && of(1).len() == 1 && of(0) != of(1), "{change:#?}");
+    }
+}
+
 #[test]
 fn a_service_without_ports_has_peers_with_names() {
     let cluster = Cluster::new(0, PUSH);
@@ -158,10 +205,10 @@ fn an_alias_has_no_peers_and_that_is_said() {
     cluster.apply(&documents(&[nginx(1), external("other", "nginx.default.svc.cluster.local")]));
     until_addresses(cluster.address, "other.default.svc.cluster.local", 1);
     for server in [cluster.server(), cluster.address.to_string()] {
-        let mut command = of_service("other", &server, &["--once", "--timeout", "1s"]);
-        let finished = run_with(&mut command, "");
+        let why = "is an alias (ExternalName)";
+        let finished = in_time(|| of_service("other", &server, &[]), |finished| finished.err.contains(why));
         assert_eq!((finished.code, finished.out.as_str()), (1, ""), "{}", finished.err);
-        assert!(finished.err.contains("is an alias (ExternalName)"), "{}", finished.err);
+        assert!(finished.err.contains(why), "{}", finished.err);
     }
 }
 
