@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use super::encrypted::EncryptedListeners;
@@ -17,6 +16,7 @@ use super::reload::{Cause, Reloader};
 use super::served::Served;
 use super::servers::{Servers, bind_all, start_admin};
 use super::settings::{for_zone, own_addresses};
+use super::signals::Signals;
 use super::tapping::Tapping;
 use super::{board, hints, offline};
 use crate::admin::{Health, Metrics, Pages};
@@ -209,27 +209,6 @@ async fn drain(terminate: &mut Signals, feed: &mut Feed, served: &mut Served) {
 fn say_hints(reader: &Reader, addresses: &[SocketAddr]) {
     if let Some(address) = addresses.first() {
         hints::dig_lines(reader, local(*address)).iter().for_each(|line| say(&format!("try: {line}")));
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-        Ok(Self { terminate, interrupt })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 

@@ -23,19 +23,32 @@ pub(super) struct Finder {
 }
 
 /// Its arguments, where it was called as peer-finder or with flags of one dash.
-pub(super) fn arguments(all: &[String]) -> Option<&[String]> {
-    let is_named = all
-        .first()
-        .is_some_and(|program| Path::new(OsStr::new(program)).file_name() == Some(OsStr::new(NAME)));
+pub(super) fn arguments<A: AsRef<OsStr>>(all: &[A]) -> Option<&[A]> {
+    let is_named =
+        all.first().is_some_and(|program| Path::new(program.as_ref()).file_name() == Some(OsStr::new(NAME)));
     if is_named {
         return all.get(1..);
     }
-    let rest = all.get(2..).filter(|_| all.get(1).is_some_and(|command| command == "peers"))?;
-    let is_ours = |argument: &String| {
+    let rest = all.get(2..).filter(|_| all.get(1).is_some_and(|command| command.as_ref() == "peers"))?;
+    let is_ours = |argument: &A| {
+        let argument = argument.as_ref().to_string_lossy();
         let flag = argument.strip_prefix('-').map(|flag| flag.split('=').next().unwrap_or_default());
         matches!(flag, Some("service" | "ns" | "domain" | "on-start" | "on-change"))
     };
     rest.iter().any(is_ours).then_some(rest)
+}
+
+/// The arguments as text.
+///
+/// # Errors
+/// What is no text, with the usage.
+pub(super) fn texts<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Vec<String>, String> {
+    let text = |argument: &A| {
+        let argument = argument.as_ref();
+        let text = argument.to_str().map(str::to_owned);
+        text.ok_or_else(|| format!("invalid UTF-8 in an argument: {argument:?}\n{USAGE}"))
+    };
+    arguments.iter().map(text).collect()
 }
 
 impl Finder {

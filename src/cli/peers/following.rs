@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tracing::info;
 
 use crate::peers::{Difference, Event, Kind, List, Options, Peer, Peers};
+use crate::run::Signals;
 
 use super::actions::{Actions, Failed, Told};
 use super::gate::Gate;
@@ -47,30 +47,9 @@ struct Following {
     newest: watch::Sender<Option<Arc<Told>>>,
 }
 
-/// SIGTERM and SIGINT.
-struct End {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl End {
-    fn new() -> anyhow::Result<Self> {
-        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-        Ok(Self { terminate, interrupt })
-    }
-
-    async fn comes(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
 /// Follows until a signal, or until one list is told.
 pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
-    let mut end = End::new()?;
+    let mut end = Signals::new()?;
     let mut peers = Peers::follow(plan.options.clone())?;
     let (newest, newest_rx) = watch::channel(None);
     let acts = plan.once.is_none() && !plan.actions.is_empty();
@@ -80,7 +59,7 @@ pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
     loop {
         let due = following.pending.as_ref().map(|pending| pending.due);
         tokio::select! {
-            () = end.comes() => break,
+            () = end.received() => break,
             event = peers.next() => match event {
                 Some(event) => following.take(&event),
                 None => break,
@@ -89,7 +68,7 @@ pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
                 if let Some(told) = following.tell()?
                     && following.plan.once.is_some()
                 {
-                    return once(&following.plan.actions, &told).await;
+                    return once(&following.plan.actions, &told, &mut end).await;
                 }
             }
             () = until(deadline) => {
@@ -103,7 +82,7 @@ pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
     drop(following);
     tokio::select! {
         result = async { if worker.is_some() { ended(&mut worker).await } else { Ok(ExitCode::SUCCESS) } } => result,
-        () = end.comes() => Ok(ExitCode::FAILURE),
+        () = end.received() => Ok(ExitCode::FAILURE),
     }
 }
 
@@ -122,9 +101,19 @@ async fn ended(worker: &mut Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::R
     }
 }
 
-/// Acts on the one list; the code of a hook that fails is ours.
-async fn once(actions: &Arc<Actions>, told: &Told) -> anyhow::Result<ExitCode> {
-    let Err(error) = actions.once(told).await else { return Ok(ExitCode::SUCCESS) };
+/// Acts on the one list; the code of a hook that fails is ours. A hook that runs is waited for, as ever; a second signal
+/// does not wait for it.
+async fn once(actions: &Arc<Actions>, told: &Told, end: &mut Signals) -> anyhow::Result<ExitCode> {
+    let second = async {
+        end.received().await;
+        info!("told to end: the hook that runs is waited for, until a second signal");
+        end.received().await;
+    };
+    let result = tokio::select! {
+        result = actions.once(told) => result,
+        () = second => return Ok(ExitCode::FAILURE),
+    };
+    let Err(error) = result else { return Ok(ExitCode::SUCCESS) };
     match error.downcast_ref::<Failed>() {
         Some(failed) => {
             crate::run::say_error(&format!("rollcall: {failed}"));

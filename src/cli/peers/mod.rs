@@ -12,6 +12,7 @@ mod target;
 mod template;
 mod told;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -226,10 +227,11 @@ fn of(options: &Options, own: Option<String>) -> Of {
 
 /// Runs as peer-finder where the command line is its; None where it is not.
 pub(super) fn as_peer_finder() -> Option<anyhow::Result<ExitCode>> {
-    let all: Vec<String> = std::env::args().collect();
+    // What is no text is clap's to say, or ours below: `args` would end in a panic.
+    let all: Vec<OsString> = std::env::args_os().collect();
     let arguments = finder::arguments(&all)?;
     run::init_logging(LogFormat::Text);
-    match Finder::parse(arguments) {
+    match finder::texts(arguments).and_then(|arguments| Finder::parse(&arguments)) {
         Ok(finder) => Some(follow_as(finder)),
         Err(message) => {
             run::say_error(&message);

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use super::asking::{ask, until_addresses};
 use super::manifests::{NGINX, nginx, replace, stateful, text};
-use super::process::{Process, rollcall, run};
+use super::process::{Process, rollcall, run, run_with};
 
 const SOURCE_FLAGS: [&str; 9] = [
     "--config",
@@ -18,6 +18,36 @@ const SOURCE_FLAGS: [&str; 9] = [
     "--service-cidr",
     "--zone",
 ];
+
+/// What is no text is said as any other wrong word is.
+#[test]
+fn arguments_that_are_no_text_are_errors_of_the_command_line() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let word = std::ffi::OsStr::from_bytes(b"web-\xff");
+    for line in [
+        &[][..],
+        &["serve", "--context"],
+        &["check", "--context"],
+        &["records", "--zone"],
+        &["explain"],
+        &["watch", "--namespace"],
+        &["peers", "--service"],
+        &["peers", "--service", "web", "--on-change"],
+        &["peers", "-service", "web", "-on-change"],
+        &["peers", "-service=web", "-on-change=true"],
+        &["completions"],
+    ] {
+        let finished = run_with(rollcall(line).arg(word), "");
+        assert_eq!((finished.code, finished.out.as_str()), (2, ""), "{line:?}: {}", finished.err);
+        assert!(!finished.err.contains("panicked") && !finished.err.is_empty(), "{line:?}: {}", finished.err);
+    }
+    let finished = run_with(rollcall(&["peers", "-service=web"]).arg(word), "");
+    assert!(
+        finished.err.starts_with("invalid UTF-8 in an argument: \"web-\\xFF\"\nusage:"),
+        "{}",
+        finished.err
+    );
+}
 
 #[test]
 fn every_help_names_its_flags() {

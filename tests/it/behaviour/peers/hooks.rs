@@ -3,10 +3,10 @@
 use std::fs::read_to_string;
 use std::path::Path;
 
-use super::{Cluster, Follower, PUSH, command};
-use crate::behaviour::asking::eventually;
-use crate::behaviour::manifests::text;
-use crate::behaviour::process::run_with;
+use super::{Cluster, Follower, PATIENCE, PUSH, command, in_time};
+use crate::behaviour::asking::{eventually, until_addresses};
+use crate::behaviour::manifests::{NGINX, text};
+use crate::behaviour::process::{Process, run_with};
 
 /// Until a file reads as it should.
 fn until(path: &Path, wanted: &str) {
@@ -23,7 +23,10 @@ fn names(count: u32) -> String {
 #[test]
 fn once_prints_a_list_and_ends() {
     let cluster = Cluster::new(2, PUSH);
-    let run = |args: &[&str]| run_with(&mut command(&cluster.server(), args), "");
+    let run = |args: &[&str]| {
+        let args = [args, &["--timeout", "200s"]].concat();
+        run_with(&mut command(&cluster.server(), &args), "")
+    };
     let finished = run(&["--once", "--output", "names"]);
     assert_eq!((finished.code, finished.out), (0, names(2)));
     let finished = run(&["--once", "-o", "names", "--ordinals"]);
@@ -36,17 +39,46 @@ fn once_prints_a_list_and_ends() {
     );
     // Its hook's code is its own.
     assert_eq!(run(&["--once", "-o", "none", "--on-start", "exit 5"]).code, 5);
-    let finished = run(&["--once", "--min-peers", "3", "--timeout", "300ms"]);
-    assert_eq!(finished.code, 1);
-    assert!(finished.err.contains("2 of 3 peers are there") && finished.out.is_empty(), "{}", finished.err);
-    let finished = run(&["--once", "--self", "web-7", "--require-self", "--timeout", "300ms"]);
-    assert!(
-        finished.code == 1 && finished.err.contains("web-7 is not among the 2 peers"),
-        "{}",
-        finished.err
-    );
-    let finished = run_with(&mut command("127.0.0.1:1", &["--once", "--timeout", "300ms"]), "");
+    // Why there is none: as far as it came by the time that it has.
+    let server = cluster.server();
+    for (args, why) in [
+        (&["--min-peers", "3"][..], "2 of 3 peers are there"),
+        (&["--self", "web-7", "--require-self"], "web-7 is not among the 2 peers"),
+    ] {
+        let finished = in_time(|| command(&server, args), |finished| finished.err.contains(why));
+        assert_eq!((finished.code, finished.out.as_str()), (1, ""), "{}", finished.err);
+        assert!(finished.err.contains(why), "{}", finished.err);
+    }
+    let finished =
+        in_time(|| command("127.0.0.1:1", &[]), |finished| finished.err.contains("no server says"));
     assert!(finished.code == 1 && finished.err.contains("no server says"), "{}", finished.err);
+}
+
+/// While its hook runs, `--once` hears signals as it does without: the first waits for the hook, the second for nothing.
+#[test]
+fn once_is_told_to_end_while_its_hook_runs() {
+    let cluster = Cluster::new(1, PUSH);
+    let (begun, go) = (cluster.path("begun"), cluster.path("go"));
+    let line =
+        format!("touch {}; until [ -e {} ]; do sleep 0.02; done; exit 7", begun.display(), go.display());
+    let start = || {
+        let args = ["--once", "--timeout", "200s", "-o", "none", "--on-start", &line];
+        let process = Process::spawn(&mut command(&cluster.server(), &args), std::process::Stdio::null());
+        eventually("a hook that runs", || if begun.exists() { Ok(()) } else { Err("none".to_owned()) });
+        process
+    };
+    let mut process = start();
+    process.signal("TERM");
+    process.wait_for_words(&["told to end"]);
+    assert!(process.is_running(), "its hook is waited for");
+    process.signal("INT");
+    assert_eq!(process.end(PATIENCE).0, 1);
+    std::fs::remove_file(&begun).unwrap();
+    let mut process = start();
+    process.signal("INT");
+    process.wait_for_words(&["told to end"]);
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(process.end(PATIENCE).0, 7, "its hook's code");
 }
 
 #[test]
@@ -135,11 +167,12 @@ fn half_a_cluster_is_held_back() {
 #[test]
 fn a_burst_is_one_change_with_a_debounce() {
     let cluster = Cluster::new(1, PUSH);
-    let mut follower = Follower::start(&cluster.server(), &["--debounce", "1s"]);
+    // Long enough that a machine that has no time for us does not make two bursts of one.
+    let mut follower = Follower::start(&cluster.server(), &["--debounce", "6s"]);
     follower.next();
     for replicas in [2, 3, 4, 5] {
         cluster.scale(replicas);
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        until_addresses(cluster.address, NGINX, replicas as usize);
     }
     let change = follower.next();
     assert_eq!(super::words(&change, "added"), ["web-1", "web-2", "web-3", "web-4"], "{change:#?}");
