@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// How long what must come may take: some of it waits for several bounds one after the other, in a debug build on a busy
 /// machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 const STEP: Duration = Duration::from_millis(10);
 
 /// Asks until the answer is as wished; how the last one differed otherwise.
