@@ -12,7 +12,9 @@ use super::hub::{Hub, Owner, Refusal};
 use super::outbox::{Outbox, Taken};
 use super::topic::PADDING_BLOCK;
 use crate::server::responder::Transport;
-use crate::wire::dso::{Fault, Keepalive, Operation, Request, Subscription, keepalive, response};
+use crate::wire::dso::{
+    Fault, Keepalive, Operation, Request, Subscription, dictate_keepalive, keepalive, response,
+};
 use crate::wire::rcode;
 
 /// The least keepalive interval there is (RFC 8490, section 6.5.2).
@@ -35,6 +37,8 @@ pub(crate) struct Session {
     /// By the ID of their SUBSCRIBE, which is taken for as long (RFC 8765, section 6.2.1).
     subscriptions: HashMap<u16, Waiting>,
     times: Keepalive,
+    /// The client has asked for times, and knows that it has to say a word now and then.
+    agreed: bool,
     /// When either side said something last.
     heard: Instant,
     /// When the client asked for something last, a Keepalive not counted.
@@ -85,9 +89,10 @@ pub(crate) fn hear(
         }
         Ok(request) => match (session.as_deref_mut(), request.operation) {
             (Some(open), _) => open.take(request),
-            (None, Operation::Unsubscribe(_) | Operation::Reconfirm { .. }) => {
-                Said::Abort("an operation without a response, and without a session")
-            }
+            (
+                None,
+                Operation::Unsubscribe(_) | Operation::UnsubscribeFrom(_) | Operation::Reconfirm { .. },
+            ) => Said::Abort("an operation without a response, and without a session"),
             (None, Operation::Keepalive(_) | Operation::Subscribe(_)) => match hub.open(transport, client) {
                 Some(fresh) => {
                     let mut fresh = Box::new(fresh);
@@ -122,7 +127,8 @@ impl Session {
         let now = Instant::now();
         let times = Keepalive { inactivity: UNSAID, interval: 0 };
         let subscriptions = HashMap::new();
-        Self { hub, id, outbox, subscriptions, times, heard: now, operated: now, grace: now, leaving: None }
+        let (agreed, leaving) = (false, None);
+        Self { hub, id, outbox, subscriptions, times, agreed, heard: now, operated: now, grace: now, leaving }
     }
 
     /// Whether an operation succeeded.
@@ -145,6 +151,7 @@ impl Session {
         match operation {
             Operation::Keepalive(wanted) => {
                 let (limits, idle) = (self.hub.limits(), self.idle_until());
+                self.agreed = true;
                 // A client may be held to less than what it asks for, and gets no more than there is.
                 self.times = Keepalive {
                     inactivity: wanted.inactivity.min(limits.inactivity),
@@ -160,7 +167,7 @@ impl Session {
                 if self.subscriptions.contains_key(&id) {
                     return Said::Abort("the ID of a subscription that is active");
                 }
-                if self.is_waiting_for(wanted) {
+                if self.waiting_for(wanted).is_some() {
                     // RFC 8765, section 6.2.1.
                     return Said::Abort("a subscription that is active already");
                 }
@@ -179,11 +186,11 @@ impl Session {
                 }
             }
             Operation::Unsubscribe(of) => {
-                self.operated = Instant::now();
-                // Of a subscription that was refused meanwhile there is none, and nobody asks for an answer.
-                if let Some(Waiting { owner, rtype, .. }) = self.subscriptions.remove(&of) {
-                    self.hub.unsubscribe(self.id, &owner, rtype);
-                }
+                self.unsubscribe(Some(of));
+                Said::Nothing
+            }
+            Operation::UnsubscribeFrom(unwanted) => {
+                self.unsubscribe(self.waiting_for(unwanted));
                 Said::Nothing
             }
             Operation::Reconfirm { .. } => {
@@ -196,12 +203,21 @@ impl Session {
         }
     }
 
-    fn is_waiting_for(&self, wanted: Subscription<'_>) -> bool {
+    /// Of a subscription that was refused meanwhile there is none, and nobody asks for an answer.
+    fn unsubscribe(&mut self, of: Option<u16>) {
+        self.operated = Instant::now();
+        if let Some(Waiting { owner, rtype, .. }) = of.and_then(|of| self.subscriptions.remove(&of)) {
+            self.hub.unsubscribe(self.id, &owner, rtype);
+        }
+    }
+
+    /// The ID of the subscription to the same.
+    fn waiting_for(&self, wanted: Subscription<'_>) -> Option<u16> {
         let is_same = |waiting: &Waiting| {
             (waiting.rtype, waiting.class) == (wanted.rtype, wanted.class)
                 && waiting.owner.eq_ignore_ascii_case(wanted.name)
         };
-        self.subscriptions.values().any(is_same)
+        self.subscriptions.iter().find(|(_, waiting)| is_same(waiting)).map(|(id, _)| *id)
     }
 
     /// Something came from the client, whatever it was.
@@ -236,14 +252,37 @@ impl Session {
         taken
     }
 
-    /// When the connection is to be cut, if nothing happens.
+    /// When the connection is to be cut, or a word is due from us, if nothing happens.
     pub(crate) fn deadline(&self) -> Instant {
         if let Some(leaving) = self.leaving {
             return leaving;
         }
+        if self.speaks() {
+            return self.heard + Duration::from_millis(self.times.interval.into());
+        }
         let silent = self.heard + twice(self.times.interval);
         // A subscription is an operation that goes on (RFC 8490, section 6.4.1).
         if self.subscriptions.is_empty() { silent.min(self.idle_until()) } else { silent }
+    }
+
+    /// Whether we say the word that keeps it open. A client that has never asked for times may not know that it has to
+    /// (mDNSResponder does not, and would be cut every half minute); what either side says keeps a session (RFC 8490,
+    /// section 6.5.1), and whether the client is still there TCP tells.
+    fn speaks(&self) -> bool {
+        !self.agreed && !self.subscriptions.is_empty()
+    }
+
+    /// At its deadline: says a word, where one is due from us. False is the end.
+    pub(crate) fn speak(&mut self) -> bool {
+        if self.leaving.is_some() || !self.speaks() {
+            return false;
+        }
+        let limits = self.hub.limits();
+        // Who knows what to do with them keeps to them from now on (RFC 8490, section 7.1.1).
+        self.times =
+            Keepalive { inactivity: limits.inactivity, interval: limits.keepalive.max(LEAST_INTERVAL) };
+        self.heard = Instant::now();
+        self.outbox.answer(std::iter::once(dictate_keepalive(self.times).into()))
     }
 
     /// When it is to be cut for being idle.
@@ -384,6 +423,52 @@ mod tests {
     }
 
     #[test]
+    fn who_never_asked_for_times_is_told_them_and_not_cut_while_it_waits() {
+        let (_publisher, hub) = mk_hub();
+        let mut session = None;
+        assert_eq!(hear(&mut session, &hub, FROM, &subscribe(1, rtype::A)), Said::Nothing);
+        assert_eq!(taken(&mut session).len(), 2);
+        let left = |session: &Option<Box<Session>>| {
+            let open = session.as_deref().unwrap();
+            (open.deadline() - open.heard).as_secs()
+        };
+        assert_eq!(left(&session), 15);
+        for _ in 0..2 {
+            assert!(session.as_deref_mut().unwrap().speak());
+            let frames = taken(&mut session);
+            assert_eq!(frames.len(), 1, "{frames:?}");
+            let times = b"\x00\x01\x00\x08\x00\x00\x75\x30\x00\x01\xd4\xc0";
+            assert_eq!((&frames[0][2..6], &frames[0][14..]), (&[0, 0, 0x30, 0][..], &times[..]));
+            assert_eq!(left(&session), 120);
+        }
+        // Who asks for times says the word by itself, and twice the time without one is the end.
+        let asks = b"\x00\x02\x30\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x08\x00\x00\x75\x30\x00\x00\x75\x30";
+        assert!(matches!(hear(&mut session, &hub, FROM, asks), Said::Reply(_)));
+        assert_eq!(left(&session), 60);
+        assert!(!session.as_deref_mut().unwrap().speak());
+    }
+
+    #[test]
+    fn without_a_subscription_nobody_says_a_word_for_the_client() {
+        let (_publisher, hub) = mk_hub();
+        let mut session = None;
+        assert_eq!(hear(&mut session, &hub, FROM, &subscribe(1, rtype::A)), Said::Nothing);
+        // By what it was to, in another case; of one that is not there nobody complains.
+        for rtype in [rtype::AAAA, rtype::A] {
+            let mut packet = subscribe(0, rtype);
+            (packet[13], packet[17]) = (0x42, b'N');
+            assert_eq!(hear(&mut session, &hub, FROM, &packet), Said::Nothing);
+            assert_eq!(hub.counters().counts().subscriptions, u64::from(rtype != rtype::A));
+        }
+        let open = session.as_deref_mut().unwrap();
+        assert!(!open.speak());
+        assert_eq!(open.deadline() - open.heard, Duration::from_secs(30));
+        let mut packet = subscribe(0, rtype::A);
+        packet[13] = 0x42;
+        assert!(matches!(hear(&mut None, &hub, FROM, &packet), Said::Abort(_)), "no session");
+    }
+
+    #[test]
     fn a_shorter_time_that_is_over_already_leaves_time_to_go() {
         let (_publisher, hub) = mk_hub();
         let mut session = None;
@@ -415,9 +500,9 @@ mod tests {
         assert_eq!(hub.counters().counts().sessions, 0);
         assert_eq!(hear(&mut session, &hub, FROM, &subscribe(1, rtype::A)), Said::Nothing);
         let open = session.as_deref().unwrap();
-        // Twice 15 s, until a Keepalive says otherwise.
-        let left = open.deadline() - Instant::now();
-        assert!(left > Duration::from_secs(29) && left <= Duration::from_secs(30), "{left:?}");
+        // 15 s until a Keepalive says otherwise, and then it is we who say one.
+        let left = open.deadline() - open.heard;
+        assert_eq!(left, Duration::from_secs(15));
         let counts = hub.counters().counts();
         assert_eq!((counts.sessions, counts.subscriptions, counts.names), (1, 1, 1));
         drop(session);

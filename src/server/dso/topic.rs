@@ -18,6 +18,10 @@ pub(super) const PADDING_BLOCK: usize = 468;
 /// of maps, and the name. Measured of none in particular, and rather more than less.
 const TOPIC: usize = 512;
 const SUBSCRIBER: usize = 256;
+/// Octets of records that are removed one by one, though all of a name or a type goes: about a message of them. The removal
+/// of a set (RFC 8765, section 6.3.1) is shorter and nobody has to send it; mDNSResponder, which is what most clients are,
+/// takes it for a record that is added (it caps that TTL before it looks at it), and would keep the old ones for ever.
+const ONE_BY_ONE: usize = 16_000;
 
 /// A name and a type, with those who wait for it.
 pub(super) struct Topic {
@@ -129,7 +133,7 @@ impl Difference {
     /// new one).
     fn between(before: &[StandingRecord], after: &[StandingRecord], rtype: u16) -> Self {
         let mut difference = Self::default();
-        if after.is_empty() {
+        if after.is_empty() && length(before) > ONE_BY_ONE {
             // One removal for all of them. Of several types at once only to who waits for all types.
             let removal =
                 if rtype == rtype::ANY { rtype::ANY } else { before.first().map_or(rtype, |r| r.rtype) };
@@ -155,6 +159,9 @@ impl Difference {
                 }
             }
         }
+        if length(&difference.remove) <= ONE_BY_ONE {
+            return difference;
+        }
         // A set that is gone as a whole goes in one removal.
         let is_gone = |rtype: u16| after.iter().all(|record| record.rtype != rtype);
         let mut gone: Vec<u16> = difference.remove.iter().map(|record| record.rtype).collect();
@@ -174,6 +181,11 @@ impl Difference {
         self.remove_all.iter().for_each(|rtype| changes.remove_all(*rtype));
         changes.finish()
     }
+}
+
+/// Octets of records in a message, each behind a pointer to its owner.
+fn length(records: &[StandingRecord]) -> usize {
+    records.iter().map(|record| 12 + record.data.len()).sum()
 }
 
 #[cfg(test)]
@@ -211,13 +223,27 @@ mod tests {
     }
 
     #[test]
-    fn a_set_that_is_gone_goes_in_one_removal() {
+    fn a_set_that_is_gone_goes_record_by_record() {
+        let gone = |texts: &[&str]| Difference { remove: records(texts), ..Difference::default() };
+        assert_eq!(between(&["1 a 5", "1 b 5"], &[], 1), gone(&["1 a 5", "1 b 5"]));
+        assert_eq!(between(&["1 a 5", "28 b 5"], &[], rtype::ANY), gone(&["1 a 5", "28 b 5"]));
+        assert_eq!(between(&["1 a 5", "28 b 5"], &["1 a 5"], rtype::ANY), gone(&["28 b 5"]));
+    }
+
+    #[test]
+    fn a_large_set_that_is_gone_goes_in_one_removal() {
+        let long = "b".repeat(ONE_BY_ONE);
+        let long = [&format!("28 {long} 5")[..], "28 c 5"];
+        let before = |first: &'static str| [first, long[0], long[1]];
         let gone = |rtype| Difference { remove_all: vec![rtype], ..Difference::default() };
-        assert_eq!(between(&["1 a 5", "1 b 5"], &[], 1), gone(1));
-        assert_eq!(between(&["1 a 5", "28 b 5"], &[], rtype::ANY), gone(rtype::ANY));
-        assert_eq!(between(&["1 a 5", "28 b 5", "28 c 5"], &["1 a 5"], rtype::ANY), gone(28));
+        assert_eq!(between(&long, &[], 28), gone(28));
+        assert_eq!(between(&before("1 a 5"), &[], rtype::ANY), gone(rtype::ANY));
+        assert_eq!(between(&before("1 a 5"), &["1 a 5"], rtype::ANY), gone(28));
         let other = Difference { add: records(&["33 x 5"]), ..gone(28) };
-        assert_eq!(between(&["28 b 5", "28 c 5"], &["33 x 5"], rtype::ANY), other);
+        assert_eq!(between(&long, &["33 x 5"], rtype::ANY), other);
+        // What goes of a set that stays goes by itself.
+        let both = Difference { remove: records(&["1 a 5"]), ..gone(28) };
+        assert_eq!(between(&[&before("1 a 5")[..], &["1 b 5"]].concat(), &["1 b 5"], rtype::ANY), both);
     }
 
     #[test]

@@ -201,6 +201,9 @@ impl<S: Stream> Connection<'_, S> {
                 // A session has times of its own, and is cut when they are over (RFC 8490, section 6).
                 let session = self.session.as_ref().filter(|_| !stopping).map(|session| session.deadline());
                 if session.is_some_and(|deadline| Instant::now() >= deadline) {
+                    if self.session.as_mut().is_some_and(|session| session.speak()) {
+                        continue;
+                    }
                     self.session.iter().for_each(|session| session.expire());
                     return Err(self.abort("the client of a session was silent for too long, or did not go"));
                 }

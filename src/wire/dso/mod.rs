@@ -9,7 +9,7 @@ mod write;
 
 pub use client::{Change, Said, ask_keepalive, subscribe, unsubscribe};
 pub use read::{Fault, Operation, Request, Subscription, is_stateful};
-pub use write::{Changes, Keepalive, MAX_PUSH, keepalive, response, retry_delay};
+pub use write::{Changes, Keepalive, MAX_PUSH, dictate_keepalive, keepalive, response, retry_delay};
 
 /// OPCODE 6 in the header's second 16 bits (RFC 8490, section 10.1).
 const OPCODE_DSO: u16 = 6 << 11;

@@ -25,6 +25,8 @@ pub enum Operation<'p> {
     Subscribe(Subscription<'p>),
     /// RFC 8765, section 6.4: the ID of the SUBSCRIBE.
     Unsubscribe(u16),
+    /// The same by what was subscribed to, as drafts of RFC 8765 had it and mDNSResponder says it to this day.
+    UnsubscribeFrom(Subscription<'p>),
     /// RFC 8765, section 6.5: the client doubts a record.
     Reconfirm {
         /// Whose it is; neither its type nor its class is ANY.
@@ -143,7 +145,8 @@ fn read_subscription(data: &[u8]) -> Option<Subscription<'_>> {
 }
 
 fn read_unsubscribe(data: &[u8]) -> Option<Operation<'_>> {
-    let &[high, low] = data else { return None };
+    // A name, a type and a class are five octets at least.
+    let &[high, low] = data else { return read_subscription(data).map(Operation::UnsubscribeFrom) };
     Some(Operation::Unsubscribe(u16::from_be_bytes([high, low])))
 }
 
@@ -186,6 +189,8 @@ mod tests {
     const SUBSCRIBE: &[u8] = b"\x00\x40\x00\x1b\x04_ipp\x04_Tcp\x07example\x03com\x00\x00\x0c\x00\x01";
     /// DSO-TYPE 0x42, DSO-LENGTH 2, SUBSCRIBE MESSAGE ID (RFC 8765, section 6.4.1).
     const UNSUBSCRIBE: &[u8] = b"\x00\x42\x00\x02\x12\x34";
+    /// The same with what SUBSCRIBE holds, as drafts had it.
+    const UNSUBSCRIBE_FROM: &[u8] = b"\x00\x42\x00\x0d\x03web\x03svc\x00\x00\x01\x00\x01";
     /// DSO-TYPE 0x43, DSO-LENGTH, NAME, TYPE A, CLASS IN, RDATA (RFC 8765, section 6.5.1).
     const RECONFIRM: &[u8] = b"\x00\x43\x00\x0d\x03web\x00\x00\x01\x00\x01\x0a\x00\x00\x01";
     const PADDING: &[u8] = b"\x00\x03\x00\x05\x00\x00\x00\x00\x00";
@@ -200,6 +205,7 @@ mod tests {
             (0x1234, KEEPALIVE, keepalive),
             (0x1234, SUBSCRIBE, subscribe),
             (0, UNSUBSCRIBE, Operation::Unsubscribe(0x1234)),
+            (0, UNSUBSCRIBE_FROM, Operation::UnsubscribeFrom(name(b"\x03web\x03svc\x00", rtype::A))),
             (0, RECONFIRM, reconfirm),
         ] {
             let octets = packet(id, values);
@@ -220,7 +226,9 @@ mod tests {
 
     #[test]
     fn no_message_that_is_cut_anywhere_is_read() {
-        for (id, values) in [(1, KEEPALIVE), (1, SUBSCRIBE), (0, UNSUBSCRIBE), (0, RECONFIRM)] {
+        for (id, values) in
+            [(1, KEEPALIVE), (1, SUBSCRIBE), (0, UNSUBSCRIBE), (0, UNSUBSCRIBE_FROM), (0, RECONFIRM)]
+        {
             let whole = packet(id, &[values, PADDING].concat());
             for length in 0..whole.len() {
                 // Whole again where the padding begins.
@@ -262,7 +270,7 @@ mod tests {
         }
         // With an ID or without: no client says them, or not so.
         let only_a_server = [&b"\x00\x41\x00\x00"[..], b"\x00\x02\x00\x04\x00\x00\x00\x01"];
-        for values in only_a_server.into_iter().chain([UNSUBSCRIBE, RECONFIRM]) {
+        for values in only_a_server.into_iter().chain([UNSUBSCRIBE, UNSUBSCRIBE_FROM, RECONFIRM]) {
             assert!(matches!(fault(9, values), Some(Fault::Fatal(_))), "{values:?}");
         }
         let mut response = packet(9, KEEPALIVE);

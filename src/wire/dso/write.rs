@@ -80,6 +80,14 @@ pub fn keepalive(id: u16, times: Keepalive, block: Option<usize>) -> Vec<u8> {
     frame.finish()
 }
 
+/// The times of a session as its server dictates them unasked (RFC 8490, section 7.1), behind its length.
+#[must_use]
+pub fn dictate_keepalive(times: Keepalive) -> Vec<u8> {
+    let mut frame = Frame::new(0, 0);
+    frame.value(tlv::KEEPALIVE, &[&times.inactivity.to_be_bytes(), &times.interval.to_be_bytes()]);
+    frame.finish()
+}
+
 /// Asks a client to end its session and not to come back for so many milliseconds (RFC 8490, section 7.2), behind its
 /// length; the code says why.
 #[must_use]
@@ -199,6 +207,10 @@ mod tests {
         let octets = keepalive(0x1234, times, None);
         assert_eq!(&octets[..6], b"\x00\x18\x12\x34\xb0\x00");
         assert_eq!(&octets[14..], b"\x00\x01\x00\x08\x00\x00\x3a\x98\xff\xff\xff\xff");
+        // The same unasked: no ID, QR 0.
+        let unasked = dictate_keepalive(times);
+        assert_eq!(&unasked[..6], b"\x00\x18\x00\x00\x30\x00");
+        assert_eq!(unasked[6..], octets[6..]);
     }
 
     #[test]
