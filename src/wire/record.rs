@@ -141,7 +141,8 @@ impl Reply {
     }
 }
 
-/// Reads records that stand one behind the other from `from` up to `to`, the body of a PUSH message.
+/// Reads records that stand one behind the other from `from` up to `to`, the body of a PUSH message. A removal of a whole name
+/// in all classes is one of all types, whatever its type says (RFC 8765, section 6.3.1).
 ///
 /// # Errors
 /// [`ReplyError`]
@@ -151,8 +152,10 @@ pub(super) fn records(message: &[u8], from: usize, to: usize) -> Result<Vec<Reco
     while at < to {
         let raw = Raw::read(message, at)?;
         at = raw.behind;
-        if raw.class == class::IN {
-            records.push(raw.record(message)?);
+        match raw.class {
+            class::IN => records.push(raw.record(message)?),
+            class::ANY => records.push(Raw { rtype: rtype::ANY, ..raw }.record(message)?),
+            _ => {}
         }
     }
     Ok(records)

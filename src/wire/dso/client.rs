@@ -1,10 +1,13 @@
 //! What a client writes, and reads of a server.
 
 use super::write::Frame;
-use super::{Keepalive, OPCODE_DSO, removal, tlv};
+use super::{Keepalive, MAX_PUSH, OPCODE_DSO, removal, tlv};
 use crate::wire::query::{HEADER, OPCODE, QR};
 use crate::wire::record::{Record, ReplyError, records};
 use crate::wire::{Name, class, rtype};
+
+/// The largest TTL of a record that is there (RFC 2181, section 8).
+const MOST_TTL: u32 = i32::MAX.unsigned_abs();
 
 /// A message from a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +97,11 @@ impl Said {
         }
         let first = values.first().ok_or(ReplyError::Short)?;
         Ok(match first.kind {
-            tlv::PUSH => Some(Self::Push(changes(records(message, first.from, first.to)?))),
+            // A push of nothing, and one that is too long (RFC 8765, section 6.3.1).
+            tlv::PUSH if first.from == first.to || message.len() > MAX_PUSH => {
+                return Err(ReplyError::NoReply);
+            }
+            tlv::PUSH => Some(Self::Push(changes(records(message, first.from, first.to)?)?)),
             tlv::RETRY_DELAY => retry.map(|milliseconds| Self::RetryDelay { rcode, milliseconds }),
             tlv::KEEPALIVE => times.map(Self::Keepalive),
             _ => None,
@@ -139,14 +146,19 @@ fn values(message: &[u8]) -> Result<Vec<Value>, ReplyError> {
     Ok(values)
 }
 
-fn changes(records: Vec<Record>) -> Vec<Change> {
+/// RFC 8765, section 6.3.1: what is an error there ends the connection, and what has another TTL is passed over.
+fn changes(records: Vec<Record>) -> Result<Vec<Change>, ReplyError> {
     let change = |record: Record| match record.ttl {
-        removal::OF_SET => Change::RemoveAll(record.owner, record.rtype),
-        removal::OF_RECORD if record.rtype == rtype::ANY => Change::RemoveAll(record.owner, record.rtype),
-        removal::OF_RECORD => Change::Remove(record),
-        _ => Change::Add(record),
+        removal::OF_SET if record.data.is_some() => Some(Err(ReplyError::Data(record.rtype))),
+        removal::OF_SET => Some(Ok(Change::RemoveAll(record.owner, record.rtype))),
+        0..=MOST_TTL | removal::OF_RECORD if record.rtype == rtype::ANY => {
+            Some(Err(ReplyError::Data(rtype::ANY)))
+        }
+        removal::OF_RECORD => Some(Ok(Change::Remove(record))),
+        0..=MOST_TTL => Some(Ok(Change::Add(record))),
+        _ => None,
     };
-    records.into_iter().map(change).collect()
+    records.into_iter().filter_map(change).collect()
 }
 
 #[cfg(test)]
@@ -157,6 +169,62 @@ mod tests {
 
     fn name(text: &str) -> Name {
         Name::from_text(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_asked_as_the_figures_have_it() {
+        // RFC 8765, section 6.2.1: ID, QR 0, OPCODE 6, counts of 0; DSO-TYPE 0x40, DSO-LENGTH, NAME, TYPE PTR, CLASS IN.
+        let asked = b"\x00\x2b\x12\x34\x30\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+            \x00\x40\x00\x1b\x04_ipp\x04_tcp\x07example\x03com\x00\x00\x0c\x00\x01";
+        assert_eq!(subscribe(0x1234, &name("_ipp._tcp.example.com"), rtype::PTR), asked);
+        // RFC 8490, section 7.1: DSO-TYPE 1, DSO-LENGTH 8, INACTIVITY TIMEOUT, KEEPALIVE INTERVAL.
+        let asked = b"\x00\x18\x12\x34\x30\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+            \x00\x01\x00\x08\x00\x00\x3a\x98\x00\x36\xee\x80";
+        let times = Keepalive { inactivity: 15_000, interval: 3_600_000 };
+        assert_eq!(ask_keepalive(0x1234, times), asked);
+    }
+
+    /// A PUSH of one change: the root's, of this type, class, TTL and data.
+    fn push(rtype: u16, class: u16, ttl: u32, data: &[u8]) -> Vec<u8> {
+        let mut octets = b"\x00\x00\x30\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00".to_vec();
+        octets.extend([u8::try_from(11 + data.len()).unwrap(), 0]);
+        octets.extend([rtype.to_be_bytes(), class.to_be_bytes()].concat());
+        octets.extend(ttl.to_be_bytes());
+        octets.extend([0, u8::try_from(data.len()).unwrap()]);
+        octets.extend(data);
+        octets
+    }
+
+    #[test]
+    fn a_change_is_what_its_ttl_says() {
+        let changes = |octets: &[u8]| match Said::parse(octets) {
+            Ok(Some(Said::Push(changes))) => Ok(changes),
+            Err(error) => Err(error),
+            other => panic!("{other:?}"),
+        };
+        let is_gone = |rtype| Ok(vec![Change::RemoveAll(name("."), rtype)]);
+        let address = &[10, 0, 0, 1][..];
+        for ttl in [0, MOST_TTL] {
+            assert!(matches!(&changes(&push(1, 1, ttl, address)).unwrap()[..], [Change::Add(_)]), "{ttl}");
+        }
+        assert!(matches!(&changes(&push(1, 1, u32::MAX, address)).unwrap()[..], [Change::Remove(_)]));
+        // A set, a name, and a name in all classes, where the type is 0 and not looked at.
+        assert_eq!(changes(&push(1, 1, removal::OF_SET, b"")), is_gone(1));
+        assert_eq!(changes(&push(255, 1, removal::OF_SET, b"")), is_gone(255));
+        assert_eq!(changes(&push(0, 255, removal::OF_SET, b"")), is_gone(255));
+        assert_eq!(changes(&push(1, 255, removal::OF_SET, b"")), is_gone(255));
+        // A TTL that means nothing, and a class that nobody asked for.
+        for ttl in [MOST_TTL + 1, removal::OF_SET - 1] {
+            assert_eq!(changes(&push(1, 1, ttl, address)), Ok(Vec::new()), "{ttl}");
+        }
+        assert_eq!(changes(&push(1, 3, 5, address)), Ok(Vec::new()));
+        // What ends the connection.
+        assert!(changes(&push(1, 1, removal::OF_SET, address)).is_err());
+        for (rtype, class) in [(255, 1), (1, 255)] {
+            for ttl in [5, removal::OF_RECORD] {
+                assert!(changes(&push(rtype, class, ttl, address)).is_err(), "{rtype} {class} {ttl}");
+            }
+        }
     }
 
     #[test]
@@ -208,8 +276,16 @@ mod tests {
 
     #[test]
     fn what_no_server_says_is_an_error() {
-        let pushed = b"\x00\x00\x30\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00";
-        assert_eq!(Said::parse(pushed), Ok(Some(Said::Push(Vec::new()))));
+        let pushed = push(1, 1, removal::OF_SET, b"");
+        assert!(Said::parse(&pushed).is_ok());
+        let nothing = b"\x00\x00\x30\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00";
+        assert!(Said::parse(nothing).is_err());
+        let padded = |length: usize| {
+            let padding = length - pushed.len() - 4;
+            let length = u16::try_from(padding).unwrap().to_be_bytes();
+            [&pushed[..], &[0, 3], &length, &vec![0; padding]].concat()
+        };
+        assert!(Said::parse(&padded(MAX_PUSH)).is_ok() && Said::parse(&padded(MAX_PUSH + 1)).is_err());
         for length in 0..pushed.len() {
             assert!(Said::parse(&pushed[..length]).is_err(), "{length}");
         }

@@ -38,6 +38,63 @@ fn a_keepalive_is_answered_with_what_the_server_wants() {
     pushing.until("one session", |counts| (counts.sessions, counts.opened) == (1, 1));
 }
 
+/// All of them, one behind the other.
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+/// Every octet of a session, against the figures of RFC 8490 (sections 5.4, 7.1 and 7.2) and RFC 8765 (1 to 5).
+#[test]
+fn a_session_octet_by_octet() {
+    // ID, flags, four counts of 0: the header of RFC 8490, section 5.4. Values have DSO-TYPE and DSO-LENGTH in front (5.4.4).
+    let message = |id: u16, flags: u16, parts: &[&[u8]]| {
+        joined(&[&id.to_be_bytes(), &flags.to_be_bytes(), &[0; 8], &joined(parts)])
+    };
+    let framed = |octets: Vec<u8>| joined(&[&u16::try_from(octets.len()).unwrap().to_be_bytes(), &octets]);
+    let owner: &[u8] = b"\x03web\x07default\x03svc\x07cluster\x05local\x00";
+    let mut pushing = Pushing::start();
+    pushing.apply([headless("web"), slice("web", &["10.0.0.1", "10.0.0.2"])]);
+    let mut client = pushing.client();
+
+    // Figure 1, SUBSCRIBE: DSO-TYPE 0x40, DSO-LENGTH, NAME, TYPE A, CLASS IN.
+    client.send(&framed(message(0x1234, 0x3000, &[b"\x00\x40\x00\x23", owner, b"\x00\x01\x00\x01"])));
+    // Figure 2, its response: the ID, QR 1, OPCODE 6, RCODE 0, and nothing else.
+    assert_eq!(client.octets(), message(0x1234, 0xb000, &[]));
+    // Figure 3, PUSH: ID 0, QR 0; DSO-TYPE 0x41, DSO-LENGTH; NAME, TYPE, CLASS, TTL, RDLEN, RDATA. The second name is a
+    // pointer to the first.
+    let first = b"\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x0a\x00\x00\x01";
+    let second = b"\xc0\x10\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x0a\x00\x00\x02";
+    assert_eq!(client.octets(), message(0, 0x3000, &[b"\x00\x41\x00\x3d", owner, first, second]));
+
+    // Keepalive (RFC 8490, section 7.1): DSO-TYPE 1, DSO-LENGTH 8, INACTIVITY TIMEOUT, KEEPALIVE INTERVAL, one hour each;
+    // and what is granted, 30 s and 120 s.
+    let hour = b"\x00\x01\x00\x08\x00\x36\xee\x80\x00\x36\xee\x80";
+    client.send(&framed(message(0x1235, 0x3000, &[hour])));
+    let granted = b"\x00\x01\x00\x08\x00\x00\x75\x30\x00\x01\xd4\xc0";
+    assert_eq!(client.octets(), message(0x1235, 0xb000, &[granted]));
+
+    // One record less: TTL 0xFFFFFFFF.
+    pushing.apply([slice("web", &["10.0.0.1"])]);
+    let removed = b"\x00\x01\x00\x01\xff\xff\xff\xff\x00\x04\x0a\x00\x00\x02";
+    assert_eq!(client.octets(), message(0, 0x3000, &[b"\x00\x41\x00\x2d", owner, removed]));
+
+    // Figure 5, RECONFIRM: ID 0; DSO-TYPE 0x43, DSO-LENGTH, NAME, TYPE, CLASS, RDATA; no response.
+    let doubted = b"\x00\x01\x00\x01\x0a\x00\x00\x01";
+    client.send(&framed(message(0, 0x3000, &[b"\x00\x43\x00\x27", owner, doubted])));
+    // Figure 4, UNSUBSCRIBE: ID 0; DSO-TYPE 0x42, DSO-LENGTH 2, SUBSCRIBE MESSAGE ID; no response.
+    client.send(&framed(message(0, 0x3000, &[b"\x00\x42\x00\x02\x12\x34"])));
+    pushing.until("both are taken", |counts| (counts.reconfirmed, counts.subscriptions) == (1, 0));
+
+    // A refusal: RCODE NOTAUTH, and a Retry Delay (RFC 8490, section 7.2) of five minutes: DSO-TYPE 2, DSO-LENGTH 4.
+    let outside = b"\x00\x40\x00\x0d\x07example\x00\x00\x01\x00\x01";
+    client.send(&framed(message(0x1236, 0x3000, &[outside])));
+    let later = b"\x00\x02\x00\x04\x00\x04\x93\xe0";
+    assert_eq!(client.octets(), message(0x1236, 0xb009, &[later]));
+    // An operation that is not known: RCODE DSOTYPENI (RFC 8490, section 5.4.5).
+    client.send(&framed(message(0x1237, 0x3000, &[b"\xf8\x00\x00\x00"])));
+    assert_eq!(client.octets(), message(0x1237, 0xb00b, &[]));
+}
+
 #[test]
 fn what_cannot_be_done_is_said_with_the_id_and_opens_no_session() {
     let pushing = Pushing::start();
