@@ -140,7 +140,7 @@ func (s *session) command(line string) error {
 		dns.SetDSORequest(m, dns.Id()|1)
 		m.Stateful = []dns.DSO{&dns.DSOKeepAlive{InactivityTimeout: inactivity, KeepAliveInterval: interval}}
 	case is("unknown %d", &kind):
-		// An operation that nobody knows: a name in the place of a type.
+		// An operation that nobody knows: its type stands where that of a valid one stood.
 		name = "unknown"
 		dns.SetDSORequest(m, dns.Id()|1)
 		m.Stateful = []dns.DSO{&dns.DSORetryDelay{}}
