@@ -107,6 +107,11 @@ impl Hub {
         rest
     }
 
+    /// A message, of the memory of all connections.
+    pub(super) fn frame(&self, octets: Vec<u8>) -> Frame {
+        Message::new(octets, &self.memory)
+    }
+
     pub(crate) fn limits(&self) -> PushLimits {
         self.limits.load().push
     }
@@ -222,7 +227,7 @@ impl Hub {
             Ending::Forbidden => rcode::REFUSED,
         };
         let goodbye = retry_delay(code, limits.retry_for_one());
-        if outbox.end(Message::new(goodbye, &self.memory)) {
+        if outbox.end(self.frame(goodbye)) {
             match ending {
                 Ending::Stopped => {}
                 Ending::Slow => self.counters.add(|cells| &cells.slow, 1),

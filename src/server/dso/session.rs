@@ -282,7 +282,7 @@ impl Session {
         self.times =
             Keepalive { inactivity: limits.inactivity, interval: limits.keepalive.max(LEAST_INTERVAL) };
         self.heard = Instant::now();
-        self.outbox.answer(std::iter::once(dictate_keepalive(self.times).into()))
+        self.outbox.answer(std::iter::once(self.hub.frame(dictate_keepalive(self.times))))
     }
 
     /// When it is to be cut for being idle.
