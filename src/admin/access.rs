@@ -33,7 +33,7 @@ pub struct Access {
 
 /// Lets requests in.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     is_loopback: bool,
     hosts: Vec<String>,
     token: Option<TokenFile>,
@@ -54,7 +54,7 @@ struct Read {
 
 impl Guard {
     /// Of a listener at an address.
-    pub(super) fn new(address: IpAddr, access: Access) -> Self {
+    pub(crate) fn new(address: IpAddr, access: Access) -> Self {
         let token = access.token_file.map(|path| TokenFile { path, read: Mutex::default() });
         Self { is_loopback: address.to_canonical().is_loopback(), hosts: access.hosts, token }
     }
@@ -101,7 +101,8 @@ impl Guard {
         })
     }
 
-    fn admits_host(&self, host: &str) -> bool {
+    /// Whether a `Host` is a name of loopback, or one that the operator has named.
+    pub(crate) fn admits_host(&self, host: &str) -> bool {
         let name = without_port(host).to_ascii_lowercase();
         let name = name.strip_suffix('.').unwrap_or(&name);
         let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);

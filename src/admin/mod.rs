@@ -24,9 +24,11 @@ mod status;
 mod words;
 
 pub use access::Access;
+pub(crate) use access::Guard;
 pub use board::{Board, BoardEnd, Question, Tellers, board};
 pub use health::Health;
 pub use listener::{AdminError, AdminServer, Pages};
 pub use metrics::{Labels, Metrics, Page};
+pub(crate) use patience::Patience;
 pub use ring::{Batch, PublishedChange};
 pub use status::{Objects, Snapshot, Status, Watch};

@@ -20,7 +20,7 @@ const OF_PAGE: u8 = 1;
 const OF_STREAM: u8 = 2;
 
 /// A connection's, shared by the task that ends it and by what answers on it.
-pub(super) struct Patience {
+pub(crate) struct Patience {
     began: Instant,
     kind: AtomicU8,
     /// When a stream was asked for more last, in milliseconds since the beginning.
@@ -31,7 +31,7 @@ pub(super) struct Patience {
 
 impl Patience {
     /// Of a connection that has a place.
-    pub(super) fn new(place: impl Send + 'static) -> Self {
+    pub(crate) fn new(place: impl Send + 'static) -> Self {
         let place: Box<dyn Send> = Box::new(place);
         Self {
             began: Instant::now(),
@@ -42,19 +42,19 @@ impl Patience {
     }
 
     /// It is asked for a page.
-    pub(super) fn pages(&self) {
+    pub(crate) fn pages(&self) {
         self.kind.fetch_max(OF_PAGE, Ordering::Relaxed);
     }
 
     /// It has become a stream.
-    pub(super) fn streams(&self) {
+    pub(crate) fn streams(&self) {
         self.kind.store(OF_STREAM, Ordering::Relaxed);
         self.hears();
         drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// The client took what was written so far, or there is room for more.
-    pub(super) fn hears(&self) {
+    pub(crate) fn hears(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.heard.store(now, Ordering::Relaxed);
     }
@@ -68,7 +68,7 @@ impl Patience {
     }
 
     /// Gives what the connection ended with, or None where its time is over.
-    pub(super) async fn outlast<T>(&self, connection: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn outlast<T>(&self, connection: impl Future<Output = T>) -> Option<T> {
         let mut connection = std::pin::pin!(connection);
         loop {
             let ends = self.ends();

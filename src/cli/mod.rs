@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Exit codes are 0, 1 (something is wrong with the input or the
-//! machine; said on standard error) and 2 (the command line itself; clap says it); `explain` and `watch` have a third.
+//! machine; said on standard error) and 2 (the command line itself; clap says it); `explain` and `watch` have a third,
+//! and `wait` ends by a signal with 128 and its number.
 
 mod check;
 mod colour;
@@ -11,6 +12,8 @@ mod peers;
 mod plugin;
 mod records;
 mod serve;
+mod service;
+mod wait;
 mod watch;
 
 use std::process::ExitCode;
@@ -48,6 +51,8 @@ enum Command {
     Watch(watch::Watch),
     /// Follow the peers of a headless service, and act on each change
     Peers(Box<peers::PeersFlags>),
+    /// Wait until peers are there, a replica answers, or our own name gives our own address; for init containers
+    Wait(Box<wait::WaitFlags>),
     /// Print completions for a shell
     Completions(completions::Completions),
     /// Print the manual page, or write those of all subcommands to a folder
@@ -69,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Watch(watch) => watch.run(),
         Command::Peers(peers) => peers.run(),
+        Command::Wait(wait) => wait.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
     })

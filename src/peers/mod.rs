@@ -30,6 +30,7 @@ mod event;
 mod follow;
 #[cfg(test)]
 mod hostile_tests;
+mod inquiry;
 mod list;
 mod options;
 mod place;
@@ -51,6 +52,7 @@ use tokio::task::JoinHandle;
 
 pub use backoff::Backoff;
 pub use event::{Event, Kind};
+pub use inquiry::{Answer, Answers, Inquiry};
 pub use list::{Difference, List, Peer};
 pub use options::{Options, OptionsError};
 pub use place::Surroundings;

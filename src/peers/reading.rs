@@ -128,7 +128,7 @@ pub(super) async fn serial(asked: &mut Asked, zone: &Name) -> Result<Option<u32>
 }
 
 /// An answer that can be taken: NOERROR or NXDOMAIN, and of no alias.
-fn check(server: &str, (name, _): &Question, reply: &Reply) -> Result<(), Trouble> {
+pub(super) fn check(server: &str, (name, _): &Question, reply: &Reply) -> Result<(), Trouble> {
     if !is_answer(reply) {
         let why = reply.errors.iter().find(|(_, text)| !text.is_empty()).map(|(_, text)| text.clone());
         let (server, name) = (server.to_owned(), name.to_string());
@@ -140,7 +140,7 @@ fn check(server: &str, (name, _): &Question, reply: &Reply) -> Result<(), Troubl
 
 /// The text of an Extended DNS Error that says that data are stale, or not known yet: 3, 14, 19, 22 and 23 (RFC 8914,
 /// section 4).
-fn staleness(reply: &Reply) -> Option<Option<String>> {
+pub(super) fn staleness(reply: &Reply) -> Option<Option<String>> {
     let error = reply.errors.iter().find(|(code, _)| matches!(code, 3 | 14 | 19 | 22 | 23));
     error.map(|(_, text)| Some(text.clone()).filter(|text| !text.is_empty()))
 }

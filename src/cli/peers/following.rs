@@ -16,6 +16,7 @@ use crate::run::Signals;
 
 use super::actions::{Actions, Failed, Told};
 use super::gate::Gate;
+use super::listen::{Endpoint, Listen};
 use super::{MOST_DEBOUNCES, Output};
 
 /// All that the command line says.
@@ -24,6 +25,8 @@ pub(super) struct Plan {
     pub(super) gate: Gate,
     pub(super) debounce: Duration,
     pub(super) output: Output,
+    /// Over HTTP, on so many connections at most.
+    pub(super) listen: Option<(Listen, usize)>,
     /// One list and no more, within this time.
     pub(super) once: Option<Duration>,
     /// As peer-finder: a hook that fails is the end.
@@ -45,17 +48,21 @@ struct Following {
     held: Option<String>,
     told: Option<Arc<List>>,
     newest: watch::Sender<Option<Arc<Told>>>,
+    endpoint: Option<Endpoint>,
 }
 
 /// Follows until a signal, or until one list is told.
 pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
     let mut end = Signals::new()?;
+    let actions = &plan.actions;
+    let endpoint = plan.listen.map(|(listen, limit)| Endpoint::start(listen, limit, &actions.of, actions.choice));
+    let endpoint = endpoint.transpose()?;
     let mut peers = Peers::follow(plan.options.clone())?;
     let (newest, newest_rx) = watch::channel(None);
     let acts = plan.once.is_none() && !plan.actions.is_empty();
     let mut worker = acts.then(|| tokio::spawn(Arc::clone(&plan.actions).run(newest_rx, plan.at_once)));
     let deadline = plan.once.map(|patience| Instant::now() + patience);
-    let mut following = Following { plan, pending: None, held: None, told: None, newest };
+    let mut following = Following { plan, pending: None, held: None, told: None, newest, endpoint };
     loop {
         let due = following.pending.as_ref().map(|pending| pending.due);
         tokio::select! {
@@ -79,9 +86,16 @@ pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
         }
     }
     // What is under way is finished; a second signal does not wait for it.
+    let endpoint = following.endpoint.take();
     drop(following);
+    let finish = async {
+        if let Some(endpoint) = endpoint {
+            endpoint.stop().await;
+        }
+        if worker.is_some() { ended(&mut worker).await } else { Ok(ExitCode::SUCCESS) }
+    };
     tokio::select! {
-        result = async { if worker.is_some() { ended(&mut worker).await } else { Ok(ExitCode::SUCCESS) } } => result,
+        result = finish => result,
         () = end.received() => Ok(ExitCode::FAILURE),
     }
 }
@@ -129,6 +143,9 @@ impl Following {
         if let Some(why) = self.plan.gate.holds(&event.list) {
             if self.held.as_ref() != Some(&why) {
                 info!("held back: {why}");
+                if let Some(endpoint) = &self.endpoint {
+                    endpoint.hold(&why);
+                }
             }
             (self.held, self.pending) = (Some(why), None);
             return;
@@ -158,6 +175,9 @@ impl Following {
         self.told = Some(Arc::clone(&list));
         if event.kind == Kind::Change && difference.is_empty() {
             return Ok(None);
+        }
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.tell(&list);
         }
         self.print(&event, &peers, &difference)?;
         let told = Told { peers, expected: list.expected, way: list.way.as_str() };

@@ -7,7 +7,7 @@ use crate::peers::List;
 
 /// How many peers have to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MinPeers {
+pub(in crate::cli) enum MinPeers {
     Count(usize),
     /// As many as the service's StatefulSets should have.
     All,
@@ -32,15 +32,15 @@ impl FromStr for MinPeers {
 
 /// What a list has to have to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Gate {
-    pub(super) min_peers: MinPeers,
+pub(in crate::cli) struct Gate {
+    pub(in crate::cli) min_peers: MinPeers,
     /// This host has to be among them.
-    pub(super) own: Option<String>,
+    pub(in crate::cli) own: Option<String>,
 }
 
 impl Gate {
     /// Why a list is held back; None where it is not.
-    pub(super) fn holds(&self, list: &List) -> Option<String> {
+    pub(in crate::cli) fn holds(&self, list: &List) -> Option<String> {
         let there = list.peers.len();
         let wanted = match (self.min_peers, list.expected) {
             (MinPeers::Count(count), _) => count,
@@ -63,7 +63,7 @@ impl Gate {
 }
 
 /// How long `text` is: a number and `ms`, `s`, `m` or `h`; seconds without.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a time as 500ms, 2s, 1m or 1h".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

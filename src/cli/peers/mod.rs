@@ -7,7 +7,8 @@ mod command;
 mod file;
 mod finder;
 mod following;
-mod gate;
+pub(super) mod gate;
+mod listen;
 mod target;
 mod template;
 mod told;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
+use super::service::{SERVER, ServiceFlags};
 use crate::config::LogFormat;
 use crate::peers::{Options, Server, Surroundings};
 use crate::run;
@@ -31,14 +33,13 @@ use file::{Form, Format};
 use finder::Finder;
 use following::Plan;
 use gate::{Gate, MinPeers, duration};
+use listen::Listen;
 use target::Target;
 use template::Template;
 use told::{Choice, Of};
 
 /// A list that goes on changing is held back for at most so many times --debounce.
 const MOST_DEBOUNCES: u32 = 10;
-/// Servers where the command line names none; peer-finder has no flag for them.
-const SERVER: &str = "ROLLCALL_SERVER";
 /// The command line itself is wrong, as clap has it.
 const USAGE: u8 = 2;
 
@@ -48,37 +49,8 @@ const USAGE: u8 = 2;
     after_help = "Exit codes: 0 ended by a signal, or --once did well; 1 something is wrong, or --timeout is over; 2 bad command line. With --once that of a hook that fails.\nPeers are learned by push (RFC 8765) where it is to be had, else over a connection that asks for the zone's serial, else by polling; each event says which. An outage marks the last list as stale, and empties it never.\n\n  rollcall peers --service nginx --namespace default --server 127.0.0.1:5300 --once --output names\n  rollcall peers --service etcd --min-peers quorum --write /shared/peers --then 'reload'\n  rollcall peers --service db --on-start /scripts/start.sh --on-change '[\"/scripts/change\", \"--now\"]'\n  peer-finder -service=db -on-start=/start.sh -on-change=/change.sh"
 )]
 pub(super) struct PeersFlags {
-    /// The governing (headless) service of the peers [default: SERVICE_NAME]
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-
-    /// Its namespace [default: POD_NAMESPACE, else that of the service account, else as /etc/resolv.conf has it]
-    #[arg(long, short = 'n', value_name = "NAME")]
-    namespace: Option<String>,
-
-    /// The cluster domain [default: as /etc/resolv.conf has it, else cluster.local]
-    #[arg(long, value_name = "ZONE")]
-    zone: Option<String>,
-
-    /// Ask here, the first that answers; may be repeated, or a comma list [default: the name servers of /etc/resolv.conf]
-    ///
-    /// ADDRESS[:PORT] is asked over UDP and TCP, and where its zone names a server of push over TLS
-    /// (_dns-push-tls._tcp.ZONE) that one is subscribed at. tls://ADDRESS[:PORT][#NAME] (port 853) is subscribed at over
-    /// TLS, push+tcp://ADDRESS[:PORT] (port 53) over TCP.
-    #[arg(long, value_name = "ADDR", env = SERVER, value_delimiter = ',')]
-    server: Vec<Server>,
-
-    /// Trust these authorities of TLS (PEM) [default: SSL_CERT_FILE, else those of the system and of the cluster]
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
-
-    /// How often the serial is asked for where there is no push: half to three halves of this
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
-    interval: Duration,
-
-    /// Our own host name, for --require-self and `self` in events [default: POD_NAME, HOSTNAME, /etc/hostname]
-    #[arg(long = "self", value_name = "HOST")]
-    own: Option<String>,
+    #[command(flatten)]
+    service: ServiceFlags,
 
     /// What to print: an event a line as JSON, names a line with an empty line between two lists, or nothing
     #[arg(long, short = 'o', value_name = "FORM", value_enum, default_value = "json")]
@@ -148,6 +120,18 @@ pub(super) struct PeersFlags {
     /// Tell of replicas with an ordinal alone, and write it in front of each name
     #[arg(long)]
     ordinals: bool,
+
+    /// Show the list over HTTP as well: a port of 127.0.0.1, or ADDRESS:PORT
+    ///
+    /// /peers is the list as JSON, /peers/events are the events as server-sent events, /readyz is 200 once there is a
+    /// list. On loopback it is for this pod (or machine) alone, and only under a name of loopback. On another address
+    /// whoever reaches it reads the list.
+    #[arg(long, value_name = "ADDR", conflicts_with = "once")]
+    listen: Option<Listen>,
+
+    /// Connections of --listen that may be open at one time, three quarters of them event streams; more wait
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(2..=4096), requires = "listen")]
+    listen_connections: u16,
 }
 
 /// What is printed.
@@ -169,15 +153,7 @@ impl PeersFlags {
 
     fn plan(&self) -> anyhow::Result<Plan> {
         let pod = Surroundings::of_this_pod();
-        let options = Options {
-            service: self.service.clone(),
-            namespace: self.namespace.clone(),
-            zone: self.zone.clone(),
-            servers: self.server.clone(),
-            authorities: self.tls_ca.clone(),
-            interval: self.interval,
-        };
-        let own = self.own.clone().or_else(|| pod.host.clone());
+        let (options, own) = (self.service.options(&pod), self.service.own(&pod));
         let write =
             self.write.clone().map(|path| Ok::<_, anyhow::Error>((path, self.form()?))).transpose()?;
         let choice = Choice { all: self.all, ordinals: self.ordinals, by_name: false };
@@ -185,10 +161,11 @@ impl PeersFlags {
             gate: Gate { min_peers: self.min_peers, own: own.clone().filter(|_| self.require_self) },
             debounce: self.debounce,
             output: self.output,
+            listen: self.listen.map(|listen| (listen, self.listen_connections.into())),
             once: self.once.then_some(self.timeout),
             at_once: false,
             actions: Arc::new(Actions {
-                of: of(&options.clone().complete(&pod), own),
+                of: of(&options, own),
                 choice,
                 write,
                 signal: self.signal.clone(),
@@ -196,7 +173,7 @@ impl PeersFlags {
                 on_start: self.on_start.clone(),
                 on_change: self.on_change.clone(),
             }),
-            options: options.complete(&pod),
+            options,
         };
         if self.require_self && plan.gate.own.is_none() {
             anyhow::bail!("which of them are we? --self, POD_NAME or HOSTNAME says so");
@@ -257,6 +234,7 @@ fn follow_as(finder: Finder) -> anyhow::Result<ExitCode> {
         gate: Gate { min_peers: MinPeers::Count(1), own: Some(own.clone()) },
         debounce: Duration::ZERO,
         output: Output::None,
+        listen: None,
         once: None,
         at_once: true,
         actions: Arc::new(Actions {

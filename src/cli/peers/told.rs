@@ -60,12 +60,9 @@ struct PeerJson<'p> {
     own: bool,
 }
 
-/// An event in JSON: docs/peers.md describes it.
+/// What is known of a service, in JSON.
 #[derive(Debug, Serialize)]
-struct EventJson<'l> {
-    event: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
+struct ListJson<'l> {
     service: &'l str,
     namespace: &'l str,
     #[serde(rename = "self")]
@@ -76,12 +73,22 @@ struct EventJson<'l> {
     expected: Option<u64>,
     missing: Vec<&'l str>,
     peers: Vec<PeerJson<'l>>,
+}
+
+/// An event in JSON: docs/peers.md describes it.
+#[derive(Debug, Serialize)]
+struct EventJson<'l> {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(flatten)]
+    list: ListJson<'l>,
     added: Vec<&'l str>,
     removed: Vec<&'l str>,
     changed: Vec<&'l str>,
 }
 
-/// A list in JSON.
+/// A list in JSON, as files have it.
 #[derive(Debug, Serialize)]
 struct FileJson<'f> {
     service: &'f str,
@@ -126,6 +133,20 @@ impl Of {
         serde_json::to_string(&EventJson {
             event,
             time,
+            list: self.json(list, peers),
+            added: names(&difference.added),
+            removed: names(&difference.removed),
+            changed: names(&difference.changed),
+        })
+    }
+
+    /// What an event tells of a list, without the event.
+    pub(super) fn list(&self, list: &List, peers: &[Peer]) -> serde_json::Result<String> {
+        serde_json::to_string(&self.json(list, peers)).map(|text| text + "\n")
+    }
+
+    fn json<'l>(&'l self, list: &'l List, peers: &'l [Peer]) -> ListJson<'l> {
+        ListJson {
             service: &self.service,
             namespace: &self.namespace,
             own: self.own.as_deref(),
@@ -135,10 +156,7 @@ impl Of {
             expected: list.expected,
             missing: names(&list.missing),
             peers: self.peers(peers),
-            added: names(&difference.added),
-            removed: names(&difference.removed),
-            changed: names(&difference.changed),
-        })
+        }
     }
 
     /// A list by itself, for a file. How it was learned is left out: a file changes when peers do.

@@ -1,0 +1,164 @@
+//! The wait itself: what `peers` follows is followed, and single names are asked for beside it.
+//!
+//! Each change of the list is looked at as it comes. Behind it, and now and then, names are asked for: those that are waited
+//! for, and those that are missing, which is how it is known why. That never keeps a change waiting.
+
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+
+use super::super::colour::plain;
+use super::progress::Progress;
+use super::wish::{Known, Wish};
+use crate::peers::{Answers, Backoff, Inquiry, Options, Peers, Trouble};
+
+/// Between two rounds of questions while the list stands still.
+const ROUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// A list is there within a moment as a rule; before that there is nothing to ask the reason of.
+const FIRST: Duration = Duration::from_millis(700);
+/// Reasons alone are asked for so long behind a change, and those of a burst once.
+const SETTLED: Duration = Duration::from_millis(100);
+/// At most so many names are said at the end.
+const MOST_NAMES: usize = 10;
+/// A process that a signal ends has this and the signal's number as its code, as shells have it.
+const SIGNALLED: u8 = 128;
+
+/// All that the command line says.
+pub(super) struct Plan {
+    pub(super) options: Options,
+    pub(super) inquiry: Inquiry,
+    pub(super) wish: Wish,
+    /// None is for ever.
+    pub(super) timeout: Option<Duration>,
+    pub(super) quiet: bool,
+}
+
+/// A round of questions under way, which gives back who asks.
+type Round = Pin<Box<dyn Future<Output = (Inquiry, Result<Answers, Trouble>)>>>;
+
+/// Who asks for single names.
+struct Asker {
+    /// None while a round is under way.
+    inquiry: Option<Inquiry>,
+    round: Option<Round>,
+    /// When the next one begins.
+    due: Instant,
+    /// The list has changed since the last one began.
+    changed: bool,
+    backoff: Backoff,
+}
+
+/// Waits until all is there, the time is over, or a signal comes.
+pub(super) async fn wait(plan: Plan) -> anyhow::Result<ExitCode> {
+    let Plan { options, inquiry, wish, timeout, quiet } = plan;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut progress = Progress::begin(quiet, &format!("{wish}: {}", inquiry.service()));
+    let began = Instant::now();
+    let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
+    let mut peers = Peers::follow(options)?;
+    let mut known = Known::default();
+    let due = if wish.own.is_some() { began } else { began + FIRST };
+    let mut asker = Asker {
+        inquiry: Some(inquiry),
+        round: None,
+        due,
+        changed: false,
+        backoff: Backoff::new(ROUNDS.0, ROUNDS.1),
+    };
+    loop {
+        known.list = peers.newest();
+        let lacks = wish.lacks(&known).join("; ");
+        if lacks.is_empty() {
+            progress.done(&there(&known));
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let (Some(timeout), true) = (timeout, deadline.is_some_and(|deadline| deadline <= Instant::now())) {
+            anyhow::bail!("not within {} s: {}", timeout.as_secs_f32(), plain(&lacks));
+        }
+        asker.begin(&wish, &known);
+        let due = asker.inquiry.is_some().then_some(asker.due);
+        tokio::select! {
+            _ = terminate.recv() => return Ok(signalled(SignalKind::terminate())),
+            _ = interrupt.recv() => return Ok(signalled(SignalKind::interrupt())),
+            event = peers.next() => {
+                event.context("nobody follows the peers any more")?;
+                asker.hear(&wish);
+            }
+            answers = asker.ended() => {
+                known.answers = Some(answers);
+                known.list = peers.newest();
+                let lacks = wish.lacks(&known).join("; ");
+                if !lacks.is_empty() {
+                    progress.tell(&lacks);
+                }
+            }
+            () = until(due) => {}
+            () = sleep_until(progress.due) => progress.remind(&lacks),
+            () = until(deadline) => {}
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn signalled(kind: SignalKind) -> ExitCode {
+    let number = u8::try_from(kind.as_raw_value()).unwrap_or_default();
+    ExitCode::from(SIGNALLED.saturating_add(number))
+}
+
+/// Who is there, at the end.
+fn there(known: &Known) -> String {
+    let peers = known.list.as_ref().map(|list| list.peers.as_slice()).unwrap_or_default();
+    let mut words: Vec<&str> = peers.iter().take(MOST_NAMES).map(|peer| peer.host.as_str()).collect();
+    let more = (peers.len() > MOST_NAMES).then(|| format!("and {} more", peers.len() - MOST_NAMES));
+    words.extend(more.as_deref());
+    if words.is_empty() { "there".to_owned() } else { format!("there; the peers are {}", words.join(" ")) }
+}
+
+impl Asker {
+    /// Begins a round where it is time for one.
+    fn begin(&mut self, wish: &Wish, known: &Known) {
+        if self.due > Instant::now() {
+            return;
+        }
+        let Some(mut inquiry) = self.inquiry.take() else { return };
+        if let Some(list) = &known.list {
+            inquiry.prefer(&list.server);
+        }
+        let hosts = wish.hosts(known);
+        self.changed = false;
+        self.round = Some(Box::pin(async move {
+            let answers = inquiry.ask(&hosts).await;
+            (inquiry, answers)
+        }));
+    }
+
+    /// The list has changed: what was answered may have, too.
+    fn hear(&mut self, wish: &Wish) {
+        self.backoff.reset();
+        self.changed = true;
+        let wait = if wish.asks_for_names() { Duration::ZERO } else { SETTLED };
+        self.due = Instant::now() + wait;
+    }
+
+    /// The end of a round that is under way. Dropped while it waits, it loses nothing.
+    async fn ended(&mut self) -> Result<Answers, Trouble> {
+        let Some(round) = &mut self.round else { return std::future::pending().await };
+        let (inquiry, answers) = round.await;
+        (self.inquiry, self.round) = (Some(inquiry), None);
+        if !self.changed {
+            self.due = Instant::now() + self.backoff.wait();
+        }
+        answers
+    }
+}
