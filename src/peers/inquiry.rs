@@ -114,9 +114,10 @@ impl Inquiry {
         for server in self.order() {
             let said = server.to_string();
             let result = self.replies(&server, &questions).await.map(|replies| {
-                let mut answers = questions.chunks(2).zip(replies.chunks(2)).map(|(questions, replies)| {
-                    answer(&said, questions, replies)
-                });
+                let mut answers = questions
+                    .chunks(2)
+                    .zip(replies.chunks(2))
+                    .map(|(questions, replies)| answer(&said, questions, replies));
                 let service = answers.next().unwrap_or_else(|| Ok(Answer::default()));
                 let hosts = hosts.iter().map(|(host, _)| (*host).clone()).zip(answers).collect();
                 Answers { server: said.clone(), service, hosts }
@@ -203,6 +204,8 @@ fn answer(server: &str, questions: &[Question], replies: &[Reply]) -> Result<Ans
     }
     answer.addresses.sort_unstable();
     answer.addresses.dedup();
+    // Of a name with addresses it is why one family has none: nothing is amiss there.
+    answer.why = answer.why.filter(|_| answer.addresses.is_empty() || answer.stale);
     Ok(answer)
 }
 
@@ -268,7 +271,9 @@ mod tests {
         let v4 = || mk_reply(rcode::NOERROR, &["10.0.0.2", "10.0.0.1"], &[]);
         let v6 = || mk_reply(rcode::NOERROR, &["fd00::1"], &[]);
         let text = |replies| answered(replies).unwrap().to_string();
+        let no_v6 = mk_reply(rcode::NOERROR, &[], &[(0, "every address of this name is IPv4")]);
         assert_eq!(text([v4(), none()]), "10.0.0.1 10.0.0.2");
+        assert_eq!(text([v4(), no_v6]), "10.0.0.1 10.0.0.2");
         assert_eq!(text([none(), v6()]), "fd00::1");
         assert_eq!(text([v4(), v6()]), "10.0.0.1 10.0.0.2 fd00::1");
         assert_eq!(text([none(), none()]), "no addresses");

@@ -55,7 +55,8 @@ struct Following {
 pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
     let mut end = Signals::new()?;
     let actions = &plan.actions;
-    let endpoint = plan.listen.map(|(listen, limit)| Endpoint::start(listen, limit, &actions.of, actions.choice));
+    let endpoint =
+        plan.listen.map(|(listen, limit)| Endpoint::start(listen, limit, &actions.of, actions.choice));
     let endpoint = endpoint.transpose()?;
     let mut peers = Peers::follow(plan.options.clone())?;
     let (newest, newest_rx) = watch::channel(None);

@@ -23,7 +23,9 @@ pub(super) fn addresses(
     }
     if found.is_empty() {
         let interfaces = if_addrs::get_if_addrs().context("the interfaces' addresses")?;
-        found.extend(interfaces.iter().filter(|interface| !interface.is_loopback()).map(if_addrs::Interface::ip));
+        found.extend(
+            interfaces.iter().filter(|interface| !interface.is_loopback()).map(if_addrs::Interface::ip),
+        );
     }
     if found.is_empty() {
         anyhow::bail!("which addresses are ours? --address or POD_IP says so; no interface has one");

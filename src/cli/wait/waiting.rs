@@ -62,11 +62,10 @@ pub(super) async fn wait(plan: Plan) -> anyhow::Result<ExitCode> {
     let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
     let mut peers = Peers::follow(options)?;
     let mut known = Known::default();
-    let due = if wish.own.is_some() { began } else { began + FIRST };
     let mut asker = Asker {
         inquiry: Some(inquiry),
         round: None,
-        due,
+        due: began + FIRST,
         changed: false,
         backoff: Backoff::new(ROUNDS.0, ROUNDS.1),
     };
@@ -77,7 +76,8 @@ pub(super) async fn wait(plan: Plan) -> anyhow::Result<ExitCode> {
             progress.done(&there(&known));
             return Ok(ExitCode::SUCCESS);
         }
-        if let (Some(timeout), true) = (timeout, deadline.is_some_and(|deadline| deadline <= Instant::now())) {
+        if let (Some(timeout), true) = (timeout, deadline.is_some_and(|deadline| deadline <= Instant::now()))
+        {
             anyhow::bail!("not within {} s: {}", timeout.as_secs_f32(), plain(&lacks));
         }
         asker.begin(&wish, &known);

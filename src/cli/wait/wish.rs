@@ -46,7 +46,8 @@ impl Known {
     }
 
     fn of_host(&self, host: &str) -> Option<&Result<Answer, Trouble>> {
-        let hosts = self.answers.as_ref().and_then(|answers| answers.as_ref().ok()).map(|answers| &answers.hosts);
+        let hosts =
+            self.answers.as_ref().and_then(|answers| answers.as_ref().ok()).map(|answers| &answers.hosts);
         hosts?.iter().find(|(name, _)| name == host).map(|(_, answer)| answer)
     }
 
@@ -90,7 +91,11 @@ impl Wish {
     }
 
     /// The hosts to ask for by themselves: those that are waited for, and some of those that are missing, for the reason.
+    /// None before there is a list: it says who knows them best, and anybody else may remember a "no".
     pub(super) fn hosts(&self, known: &Known) -> Vec<String> {
+        if known.list.is_none() {
+            return Vec::new();
+        }
         let mut hosts: Vec<String> = self.own.iter().map(|own| own.host.clone()).collect();
         for ordinal in self.ordinals.iter().filter(|ordinal| !is_listed(**ordinal, known)) {
             hosts.extend(self.replicas(*ordinal, known));
@@ -110,7 +115,9 @@ impl Wish {
         let peers = self.min_peers.and_then(|min_peers| peers(min_peers, known));
         let replicas = self.ordinals.iter().filter_map(|ordinal| self.replica(*ordinal, known));
         let own = self.own.as_ref().and_then(|own| own.lacks(known));
-        peers.into_iter().chain(replicas).chain(own).collect()
+        let mut lacks: Vec<String> = peers.into_iter().chain(replicas).chain(own).collect();
+        lacks.dedup();
+        lacks
     }
 
     /// The names that a replica may have: of each set that has one with this ordinal; or of our own set, where no server
@@ -137,8 +144,12 @@ impl Wish {
         if !hosts.is_empty() && hosts.iter().all(is_there) {
             return None;
         }
-        let missing: Vec<String> =
-            hosts.iter().filter(|host| !is_there(host)).take(MOST_REASONS).map(|host| known.reason(host)).collect();
+        let missing: Vec<String> = hosts
+            .iter()
+            .filter(|host| !is_there(host))
+            .take(MOST_REASONS)
+            .map(|host| known.reason(host))
+            .collect();
         let why = match (missing.is_empty(), &known.list) {
             (false, _) => missing.join(", "),
             (true, Some(list)) => match &list.stale {
@@ -200,8 +211,9 @@ impl Own {
                 if is_right && !wrong.any(is_of_known_family) {
                     return None;
                 }
-                Some(format!("{host} gives {answer} and not our own address alone ({})", self.words()))
+                Some(format!("{host} gives {answer} and should give {}", self.words()))
             }
+            None if known.list.is_none() => Some(known.nobody()),
             _ => Some(format!("our own name is not there: {}", known.reason(host))),
         }
     }
@@ -307,9 +319,10 @@ mod tests {
         let wish = mk_wish(None, &[1]);
         let lacks = |list, hosts: &[(&str, Answer)]| wish.lacks(&mk_known(list, hosts));
         assert!(lacks(Some(mk_list(&[0, 1], &[2], Some(3))), &[]).is_empty());
-        assert_eq!(lacks(Some(mk_list(&[0], &[1], Some(2))), &[("web-1", mk_answer(&[]))]), [
-            "replica 1 is not there: web-1: NXDOMAIN"
-        ]);
+        assert_eq!(
+            lacks(Some(mk_list(&[0], &[1], Some(2))), &[("web-1", mk_answer(&[]))]),
+            ["replica 1 is not there: web-1: NXDOMAIN"]
+        );
         // As of a Service with a cluster IP, which lists nobody.
         let unlisted = || Some(mk_list(&[], &[0, 1], Some(2)));
         assert!(lacks(unlisted(), &[("web-1", mk_answer(&["10.0.0.1"]))]).is_empty());
@@ -330,6 +343,10 @@ mod tests {
         let known = mk_known(Some(mk_list(&[], &[], None)), &[]);
         assert_eq!(wish.hosts(&known), ["web-1", "web-0"]);
         assert_eq!(mk_wish(None, &[0]).hosts(&known), Vec::<String>::new());
+        // Before there is a list, nobody is asked for a name that may not be there yet.
+        let known = mk_known(None, &[]);
+        assert_eq!(wish.hosts(&known), Vec::<String>::new());
+        assert!(mk_own(&["10.0.0.2"]).lacks(&known)[0].contains("has not said yet who the peers are"));
     }
 
     #[test]

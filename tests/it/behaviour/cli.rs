@@ -53,7 +53,18 @@ fn arguments_that_are_no_text_are_errors_of_the_command_line() {
 fn every_help_names_its_flags() {
     let top = run(&["--help"]);
     assert_eq!((top.code, top.err.as_str()), (0, ""));
-    for word in ["serve", "check", "records", "explain", "completions", "man", "demo.toml", "ROLLCALL_LOG"] {
+    for word in [
+        "serve",
+        "check",
+        "records",
+        "explain",
+        "peers",
+        "wait",
+        "completions",
+        "man",
+        "demo.toml",
+        "ROLLCALL_LOG",
+    ] {
         assert!(top.out.contains(word), "{word} in:\n{}", top.out);
     }
     for (command, own) in [
@@ -65,6 +76,19 @@ fn every_help_names_its_flags() {
             [&["--server", "--token-file", "--output", "Exit codes"], SOURCE_FLAGS.as_slice()].concat(),
         ),
         ("watch", vec!["--server", "--token-file", "--namespace", "--once", "Exit codes"]),
+        ("peers", vec!["--service", "--server", "--on-change", "--listen", "--self", "Exit codes"]),
+        (
+            "wait",
+            vec![
+                "--service",
+                "--server",
+                "--min-peers",
+                "--ordinal",
+                "--self-address",
+                "--timeout",
+                "Exit codes",
+            ],
+        ),
         ("completions", vec!["bash", "zsh", "fish"]),
         ("man", vec!["--dir"]),
     ] {
@@ -120,9 +144,18 @@ fn completions_know_every_subcommand_and_flag() {
     for shell in ["bash", "zsh", "fish"] {
         let finished = run(&["completions", shell]);
         assert_eq!((finished.code, finished.err.as_str()), (0, ""), "{shell}");
-        for word in
-            ["serve", "check", "records", "completions", "man", "manifests", "reverse", "label-selector"]
-        {
+        for word in [
+            "serve",
+            "check",
+            "records",
+            "wait",
+            "completions",
+            "man",
+            "manifests",
+            "self-address",
+            "reverse",
+            "label-selector",
+        ] {
             assert!(finished.out.contains(word), "{shell}: {word}");
         }
     }
@@ -144,10 +177,12 @@ fn the_manual_is_printed_and_written() {
         "rollcall-records",
         "rollcall-explain",
         "rollcall-watch",
+        "rollcall-peers",
+        "rollcall-wait",
     ] {
         let written = std::fs::read_to_string(folder.path().join(format!("{page}.1"))).unwrap();
-        // The first lists commands, the last takes no configuration.
-        let is_bare = ["rollcall", "rollcall-watch"].contains(&page);
+        // The first lists commands, the last three take no configuration.
+        let is_bare = ["rollcall", "rollcall-watch", "rollcall-peers", "rollcall-wait"].contains(&page);
         assert!(written.contains(".TH") && (written.contains("config") || is_bare), "{page}: {written}");
     }
     let missing = run(&["man", "--dir", text(&folder.path().join("missing"))]);

@@ -166,10 +166,7 @@ async fn serve(stream: TcpStream, routes: Router) {
         routes.clone().oneshot(request)
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.keep_alive(false)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_buf_size(MAX_HEAD);
+    http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(MAX_HEAD);
     let _ = patience.outlast(http.serve_connection(TokioIo::new(stream), service)).await;
 }
 

@@ -25,7 +25,10 @@ pub(super) fn routes(board: Board, address: IpAddr) -> Router {
         .route("/readyz", get(ready))
         .route("/livez", get(async || text(StatusCode::OK, "ok\n".to_owned())))
         .fallback(async || {
-            text(StatusCode::NOT_FOUND, "not found; there are /peers, /peers/events, /readyz and /livez\n".to_owned())
+            text(
+                StatusCode::NOT_FOUND,
+                "not found; there are /peers, /peers/events, /readyz and /livez\n".to_owned(),
+            )
         })
         .method_not_allowed_fallback(async || {
             let mut response =

@@ -4,8 +4,10 @@
 
 mod finder;
 mod hooks;
+mod listen;
 mod outages;
 mod relay;
+mod wait;
 mod ways;
 
 use std::io::{BufRead as _, BufReader};
