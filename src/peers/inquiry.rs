@@ -248,6 +248,7 @@ mod tests {
         };
         Reply {
             id: 1,
+            question: None,
             rcode,
             authoritative: true,
             truncated: false,
