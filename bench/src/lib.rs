@@ -74,3 +74,27 @@ pub fn median_and_range(mut figures: Vec<f64>) -> Option<(f64, f64, f64)> {
     let middle = figures.get(figures.len().checked_sub(1)? / 2)?;
     Some((*middle, *figures.first()?, *figures.last()?))
 }
+
+/// The least figure that so many of a hundred are not above (nearest rank).
+#[must_use]
+pub fn percentile(figures: impl Iterator<Item = f64>, percent: usize) -> f64 {
+    let mut sorted: Vec<f64> = figures.collect();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_the_nearest_rank() {
+        let figures = || (1..=200).rev().map(f64::from);
+        assert_eq!(
+            [50, 90, 99, 100].map(|percent| percentile(figures(), percent)),
+            [100.0, 180.0, 198.0, 200.0]
+        );
+        assert_eq!(percentile([3.0].into_iter(), 50), 3.0);
+    }
+}

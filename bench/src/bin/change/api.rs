@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use kube::Client;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::Request;
-use rollcall_bench::api::connect;
+use rollcall_bench::api::{connect, create};
 use rollcall_bench::replay;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -62,12 +62,6 @@ impl Cluster {
         self.runtime.block_on(self.client.request_text(request)).context("the change of the probe")?;
         Ok((sent, Instant::now()))
     }
-}
-
-async fn create(client: &Client, path: &str, object: &Value) -> anyhow::Result<()> {
-    let request = Request::new(path).create(&PostParams::default(), serde_json::to_vec(object)?)?;
-    client.request_text(request).await.with_context(|| format!("{path}: {object}"))?;
-    Ok(())
 }
 
 fn service(name: &str) -> Value {

@@ -28,7 +28,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 use rollcall_bench::cluster::{Cluster as MadeUp, Shape};
 use rollcall_bench::replay::{self, Changes, Replay};
-use rollcall_bench::{Random, median_and_range};
+use rollcall_bench::{Random, median_and_range, percentile};
 
 use api::{Cluster, OtherChanges};
 use asking::{Job, Seen};
@@ -300,28 +300,5 @@ fn report(arguments: &Arguments, turns: &[Turn]) {
             if is_played { "" } else { " from sending" }
         );
         println!("{}", ratios.join("\n"));
-    }
-}
-
-/// The least figure that so many of a hundred are not above (nearest rank).
-fn percentile(figures: impl Iterator<Item = f64>, percent: usize) -> f64 {
-    let mut sorted: Vec<f64> = figures.collect();
-    sorted.sort_by(f64::total_cmp);
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_the_nearest_rank() {
-        let figures = || (1..=200).rev().map(f64::from);
-        assert_eq!(
-            [50, 90, 99, 100].map(|percent| percentile(figures(), percent)),
-            [100.0, 180.0, 198.0, 200.0]
-        );
-        assert_eq!(percentile([3.0].into_iter(), 50), 3.0);
     }
 }
