@@ -36,7 +36,7 @@ script() {
 }
 piece() {
   case $1 in
-    queries | scale | writer) script "$1" ;;
+    queries | scale | writer | peers) script "$1" ;;
     start) script start into start.md env ${smoke:+RUNS=1 ENDPOINTS=20000} ;;
     change) script change into change.md env ${smoke:+ROUNDS=1 CHANGES=60} ;;
     allocations | micro) "$1" ;;
@@ -45,7 +45,7 @@ piece() {
 }
 
 failed=()
-read -ra pieces <<<"${ONLY:-allocations micro queries start scale change writer}"
+read -ra pieces <<<"${ONLY:-allocations micro queries start scale change writer peers}"
 for name in "${pieces[@]}"; do
   printf '\n=== %s\n' "$name"
   begin=$SECONDS

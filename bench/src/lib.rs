@@ -1,10 +1,12 @@
-//! What the benchmarks share: seeded numbers, a made-up cluster, a first answer, the processor time of a process.
+//! What the benchmarks share: seeded numbers, a made-up cluster, a first answer, what a process took and counted.
 
 pub mod api;
+pub mod clock;
 pub mod cluster;
 pub mod datagrams;
 mod first_answer;
 pub mod lines;
+pub mod metrics;
 pub mod plot;
 pub mod replay;
 

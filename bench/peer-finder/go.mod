@@ -1,0 +1,3 @@
+module rollcall.invalid/peer-finder
+
+go 1.22
