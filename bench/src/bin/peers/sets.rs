@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_set_has_as_many_endpoints_as_peers() {
-        for size in [3, 100, 250] {
+        for size in [3_usize, 100, 250] {
             let slices: Vec<Value> =
                 (0..size.div_ceil(PER_SLICE)).map(|number| slice(size, number)).collect();
             let count = |slice: &Value| slice["endpoints"].as_array().unwrap().len();
