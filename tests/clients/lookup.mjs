@@ -1,11 +1,15 @@
 // Asks Node's resolvers. `node lookup.mjs resolve` asks c-ares (dns.resolve4 and its kin), `node lookup.mjs lookup`
 // the platform's getaddrinfo (dns.lookup). Reads questions, `TYPE NAME` a line, and prints `TYPE NAME ANSWER`,
 // tab-separated, in the normal form of ask.sh. `node lookup.mjs peers NAME` plays the application of scenario S6: it
-// looks up the SRV records of NAME, fetches /data from every target and prints `- target: data`.
+// looks up the SRV records of NAME, fetches /data from every target and prints `- target: data`. `node lookup.mjs serve
+// NAME PORT` is that application: GET / is what `peers` prints, POST /data is kept, GET /data is what was kept, with
+// POD_NAME and POD_IP.
 //
 // ROLLCALL_SERVER=host:port, if set, is asked by `resolve` instead of what resolv.conf names.
 import dns from 'node:dns/promises';
+import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 
 const patience = 3000;
 const resolver = new dns.Resolver({ timeout: patience, tries: 1 });
@@ -45,14 +49,35 @@ async function answerAll(askBy, errors) {
   }
 }
 
-async function printPeers(name) {
+async function listPeers(name) {
+  const lines = [];
   for (const { name: target, port } of await dns.resolveSrv(name)) {
     const response = await fetch(`http://${target}:${port}/data`, { signal: AbortSignal.timeout(patience) });
-    console.log(`- ${absolute(target)}: ${(await response.text()).trim()}`);
+    lines.push(`- ${absolute(target)}: ${(await response.text()).trim()}`);
   }
+  return lines.join('\n');
 }
 
-const [mode, name] = process.argv.slice(2);
+function serve(name, port) {
+  let kept = 'nothing';
+  const answerBy = {
+    'GET /': () => listPeers(name),
+    'GET /ready': () => 'ready',
+    'GET /data': () => `${kept} (${process.env.POD_NAME} at ${process.env.POD_IP})`,
+    'POST /data': async (request) => (kept = await text(request)),
+  };
+  createServer(async (request, response) => {
+    try {
+      response.end(`${await answerBy[`${request.method} ${request.url}`](request)}\n`);
+    } catch (error) {
+      response.writeHead(500).end(`${error}\n`);
+    }
+  }).listen(port);
+  // The first process of a container hears no signal that it does not ask for.
+  process.on('SIGTERM', () => process.exit(0));
+}
+
+const [mode, name, port] = process.argv.slice(2);
 switch (mode) {
   case 'resolve':
     await answerAll(resolveBy, resolveErrors);
@@ -61,8 +86,11 @@ switch (mode) {
     await answerAll(lookupBy, lookupErrors);
     break;
   case 'peers':
-    await printPeers(name);
+    console.log(await listPeers(name));
+    break;
+  case 'serve':
+    serve(name, Number(port));
     break;
   default:
-    throw new Error('resolve, lookup, or peers NAME');
+    throw new Error('resolve, lookup, peers NAME, or serve NAME PORT');
 }

@@ -2,7 +2,8 @@
 
 Reads questions, `TYPE NAME` a line, and prints `TYPE NAME ANSWER`, tab-separated, in the normal form of ask.sh.
 `lookup.py peers NAME PORT` plays the application of scenario S6 for a language without SRV in its library: it looks up
-the addresses of NAME and the name of each, fetches /data from every name and prints `- name: data`.
+the addresses of NAME and the name of each, fetches /data from every name and prints `- name: data`. `lookup.py srv NAME`
+does that by the SRV records of NAME, with dnspython (python3-dnspython); exit code 3 says that it is not there.
 """
 
 import socket
@@ -33,16 +34,31 @@ def ask(qtype, name):
         return "NONE" if error.errno in HOST_NOT_FOUND else f"ERROR: {error}"
 
 
+def print_data(peer, port):
+    with urllib.request.urlopen(f"http://{peer}:{port}/data", timeout=PATIENCE) as response:
+        print(f"- {peer}.: {response.read().decode().strip()}")
+
+
 def print_peers(name, port):
     for address in addresses(name, socket.AF_INET):
-        peer = socket.gethostbyaddr(address)[0]
-        with urllib.request.urlopen(f"http://{peer}:{port}/data", timeout=PATIENCE) as response:
-            print(f"- {peer}.: {response.read().decode().strip()}")
+        print_data(socket.gethostbyaddr(address)[0], port)
+
+
+def print_srv_peers(name):
+    try:
+        import dns.resolver
+    except ModuleNotFoundError:
+        sys.exit(3)
+    for srv in dns.resolver.resolve(name, "SRV", lifetime=PATIENCE):
+        print_data(srv.target.to_text(omit_final_dot=True), srv.port)
 
 
 def main():
     if sys.argv[1:2] == ["peers"]:
         print_peers(sys.argv[2], sys.argv[3])
+        return
+    if sys.argv[1:2] == ["srv"]:
+        print_srv_peers(sys.argv[2])
         return
     for question in sys.stdin:
         qtype, name = question.split()

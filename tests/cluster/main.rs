@@ -18,4 +18,5 @@ mod page;
 mod reasons;
 mod scenarios;
 mod sides;
+mod software;
 mod support;

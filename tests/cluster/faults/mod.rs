@@ -20,6 +20,7 @@ mod http;
 mod kill;
 mod oracle;
 mod paged;
+mod peers;
 mod proxy;
 mod rollout;
 mod scene;

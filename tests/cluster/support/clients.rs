@@ -69,11 +69,13 @@ fn pod_folder(place: &Place, namespace: &str) -> PathBuf {
     folder
 }
 
-/// tests/clients/lookup.go, built once.
-fn lookup_go() -> &'static PathBuf {
+/// tests/clients/lookup.go, built once, in a folder of its own.
+pub(crate) fn lookup_go() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let output = work_folder().join("lookup-go");
+        let folder = work_folder().join("go");
+        fs::create_dir(&folder).unwrap();
+        let output = folder.join("lookup-go");
         let mut command = Command::new("go");
         command.args(["build", "-buildvcs=false", "-o"]).arg(&output).arg(".");
         command.current_dir(repository("tests/clients")).env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");

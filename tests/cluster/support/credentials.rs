@@ -37,6 +37,12 @@ pub(crate) fn make_serving(folder: &Path, authority: &str, name: &str) {
     make_signed(folder, authority, name, "/CN=kube-apiserver", &["-addext", names]);
 }
 
+/// Makes `NAME.crt` and `NAME.key` by an authority: a server's of these names (`DNS:…,IP:…`).
+pub(crate) fn make_named(folder: &Path, authority: &str, name: &str, names: &str) {
+    let names = format!("subjectAltName={names}");
+    make_signed(folder, authority, name, &format!("/CN={name}"), &["-addext", &names]);
+}
+
 /// Makes `NAME.crt` and `NAME.key` by an authority: the administrator's, as a client.
 pub(crate) fn make_client(folder: &Path, authority: &str, name: &str) {
     let usage = ["-addext", "extendedKeyUsage=clientAuth"];

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, thread};
 
+use serde_json::{Value, json};
+
 use super::control_plane::ControlPlane;
 use super::processes::tail;
 use super::programs::{failures_folder, work_folder};
@@ -62,6 +64,20 @@ impl<'a> Namespace<'a> {
         if let Err(error) = self.plane.kubectl_with_input(&args, yaml) {
             panic!("kubectl apply: {error}\n{yaml}");
         }
+    }
+
+    /// The same with something changed in each object.
+    pub(crate) fn apply_with(&self, yaml: &str, change: impl Fn(&mut Value)) {
+        let args = self.within(&["create", "--dry-run=client", "--validate=false", "-o", "json", "-f", "-"]);
+        let text = self.plane.kubectl_with_input(&args, yaml);
+        let text = text.unwrap_or_else(|error| panic!("kubectl create --dry-run: {error}\n{yaml}"));
+        let documents = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+        let documents: Vec<Value> = documents.map(|document| document.expect("JSON of kubectl")).collect();
+        let lists = documents.iter().filter_map(|document| document["items"].as_array()).flatten();
+        let single = documents.iter().filter(|document| document["items"].is_null());
+        let mut objects: Vec<Value> = lists.chain(single).cloned().collect();
+        objects.iter_mut().for_each(change);
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string());
     }
 
     /// Decides whether a pod is ready, as its readiness probe would.

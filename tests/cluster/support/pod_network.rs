@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use super::processes::after_the_end;
 
@@ -76,16 +76,25 @@ impl Place {
 }
 
 /// The third octet of a network in 198.18.0.0/16 (for tests between networks, RFC 2544) that no interface
-/// has.
-fn free_network() -> u8 {
+/// has, and that is given to nobody else in this process.
+pub(super) fn free_network() -> u8 {
+    static GIVEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap();
     let shown = Command::new("ip").args(["-o", "-4", "addr", "show"]).output().expect("ip");
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     let first = std::process::id() % 250;
     let mut all = (0..250).map(|step| u8::try_from((first + step) % 250).unwrap());
-    all.find(|third| !shown.contains(&format!(" 198.18.{third}."))).expect("a free network")
+    let is_free = |third: &u8| !given.contains(third) && !shown.contains(&format!(" 198.18.{third}."));
+    let third = all.find(is_free).expect("a free network");
+    given.push(third);
+    third
 }
 
-fn ip(arguments: &[&str]) {
+/// Runs `ip`.
+///
+/// # Panics
+/// With its standard error when it fails.
+pub(super) fn ip(arguments: &[&str]) {
     let run = Command::new("ip").args(arguments).output().expect("ip");
     let error = String::from_utf8_lossy(&run.stderr).into_owned();
     assert!(run.status.success(), "ip {}: {error} (these tests need root)", arguments.join(" "));

@@ -47,6 +47,11 @@ impl Process {
         Self { name: name.to_owned(), child: Mutex::new(child), log: log.to_owned() }
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> i32 {
+        i32::try_from(self.child.lock().unwrap().id()).expect("a process's number")
+    }
+
     /// What it has printed so far.
     pub(crate) fn printed(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
