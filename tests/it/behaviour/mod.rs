@@ -11,6 +11,7 @@ mod configuration;
 mod dnstap;
 #[cfg(all(feature = "tls", feature = "https", feature = "quic"))]
 mod encrypted;
+mod examples;
 mod explain;
 mod follow;
 mod follow_replaced;
