@@ -26,7 +26,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    ControlPlane, CoreDns, Namespace, Rollcall, kubeadm_corefile, shipped_corefile, wait_until, work_folder,
+    ControlPlane, CoreDns, NAME_SERVER, Namespace, Rollcall, free_port, kubeadm_corefile, make_authority,
+    make_named, shipped_corefile, wait_until, work_folder,
 };
 use ask::{Client, Question};
 use generate::{SENTINEL, at_cluster_ips, world};
@@ -55,6 +56,14 @@ impl Servers {
         let kubeadm = CoreDns::start(&kubeadm_corefile(plane, upstream.dns));
         let mut command = Rollcall::command(plane.kubeconfig(), &[]);
         command.env("ROLLCALL_PODS", "insecure").env("ROLLCALL_UPSTREAM_SERVERS", upstream.dns.to_string());
+        // For the name that says where push is to be had.
+        let keys = work_folder().join("sides");
+        std::fs::create_dir(&keys).unwrap();
+        make_authority(&keys, "ca");
+        make_named(&keys, "ca", "names", &format!("DNS:{NAME_SERVER}"));
+        command.args(["--listen", &format!("tls://127.0.0.1:{}", free_port())]);
+        command.env("ROLLCALL_TLS_CERTIFICATE", keys.join("names.crt"));
+        command.env("ROLLCALL_TLS_KEY", keys.join("names.key"));
         let rollcall = Rollcall::launch(&command);
         rollcall.ready();
         let stub = CoreDns::start(&shipped_corefile("Corefile.stub", rollcall.dns, upstream.dns));

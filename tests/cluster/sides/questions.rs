@@ -57,6 +57,10 @@ pub(super) fn questions(world: &World, seed: u64) -> Vec<Question> {
             asker.ask(&format!("_http._tcp.{host}"), &["SRV", "A"], 0);
         }
     }
+    for name in beside_the_specification(world) {
+        asker.ask_types(&name, &ADDRESS_TYPES);
+        asker.ask_types(&name, &OTHER_TYPES);
+    }
     asker.questions
 }
 
@@ -106,6 +110,24 @@ fn of_the_zone(world: &World) -> Vec<String> {
             "_tcp.10-244-0-2",
         ];
         names.extend(labels.map(|label| format!("{label}.{namespace}.pod.{ZONE}")));
+    }
+    names
+}
+
+/// Names of ours that the specification has not: how many peers there should be, and where push is to be had.
+fn beside_the_specification(world: &World) -> Vec<String> {
+    let mut names: Vec<String> =
+        ["_statefulset.", "_dns-push-tls._tcp.", "_dns-push-tls._udp.", "x._dns-push-tls._tcp."]
+            .map(|front| format!("{front}{ZONE}"))
+            .into();
+    for namespace in [&world.namespaces[0], world.namespaces.last().unwrap(), "nowhere"] {
+        names.push(format!("{namespace}._statefulset.{ZONE}"));
+        names.push(format!("no-such-service.{namespace}._statefulset.{ZONE}"));
+    }
+    for set in world.sets.iter().take(HOSTS) {
+        let name = format!("{}.{}._statefulset.{ZONE}", set.service, set.namespace);
+        names.push(format!("x.{name}"));
+        names.push(name);
     }
     names
 }

@@ -22,7 +22,7 @@ pub(crate) use ask::{Answer, ask, ask_tcp, reverse_name};
 pub(crate) use clients::{ask_clients, lookup_go};
 pub(crate) use control_plane::{ControlPlane, Options};
 pub(crate) use coredns::{CoreDns, kubeadm_corefile, shared_stub, shared_upstream, shipped_corefile};
-pub(crate) use credentials::{make_authority, make_client, make_serving};
+pub(crate) use credentials::{make_authority, make_client, make_named, make_serving};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use kubelet::{Kubelet, with_kubelet};
 pub(crate) use moment::Moment;

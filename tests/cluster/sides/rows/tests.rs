@@ -212,3 +212,27 @@ fn pointers_are_listed_by_the_objects_they_come_from() {
     is_a_fault(&known, "PTR", ("NOERROR aa", &[&theirs]), ("NXDOMAIN aa", &[]));
     is_listed(&known, "A", ("NXDOMAIN aa", &[]), ("NOERROR aa", &[]), &["reverse-types"]);
 }
+
+#[test]
+fn names_beside_the_specification_are_listed_where_they_are() {
+    let set = mk_world().sets.first().unwrap();
+    let name = format!("{}.{}._statefulset.cluster.local", set.service, set.namespace);
+    let text = format!("answer: {name}. 5 TXT \"name={}\"", set.name);
+    let denied: Written<'_> = ("NXDOMAIN aa", &[SOA]);
+    is_listed(&name, "TXT", denied, ("NOERROR aa", &[&text]), &["statefulset-names"]);
+    is_listed(&name, "A", denied, ("NOERROR aa", &[OUR_SOA]), &["statefulset-names", "ttl"]);
+    is_listed(
+        "a._statefulset.cluster.local",
+        "A",
+        denied,
+        ("NOERROR aa", &[OUR_SOA]),
+        &["statefulset-names", "ttl"],
+    );
+    is_a_fault(&name, "TXT", denied, ("NOERROR aa", &[OUR_SOA]));
+    is_a_fault("no-such.a._statefulset.cluster.local", "TXT", denied, ("NOERROR aa", &[&text]));
+    let push = "_dns-push-tls._tcp.cluster.local";
+    let srv = format!("answer: {push}. 5 SRV 0 0 853 ns.dns.cluster.local.");
+    is_listed(push, "SRV", denied, ("NOERROR aa", &[&srv]), &["push-name"]);
+    is_listed("_tcp.cluster.local", "A", denied, ("NOERROR aa", &[OUR_SOA]), &["push-name", "ttl"]);
+    is_a_fault("_udp.cluster.local", "A", denied, ("NOERROR aa", &[OUR_SOA]));
+}

@@ -19,7 +19,44 @@ pub(super) const ROWS: &[Row] = &[
     Row { id: "soa-of-nothing", covers: soa_of_nothing },
     Row { id: "any", covers: any },
     Row { id: "reasons", covers: reasons },
+    Row { id: "statefulset-names", covers: statefulset_names },
+    Row { id: "push-name", covers: push_name },
 ];
+
+/// `_statefulset`, the namespaces below it, and below these the services of sets: names that theirs has not.
+fn statefulset_names(case: &Case<'_>) -> bool {
+    let Place::Zone(labels) = case.place else { return false };
+    let is_known = |namespace: &String| case.world.namespaces.contains(namespace);
+    let has_right = match labels.as_slice() {
+        [root] => root == "_statefulset" && case.ours.is_nodata(),
+        [namespace, root] => root == "_statefulset" && is_known(namespace) && case.ours.is_nodata(),
+        [service, namespace, root] => {
+            let mut sets = case.world.sets.iter();
+            let has_set = sets.any(|set| set.service == *service && set.namespace == *namespace);
+            let is_text = case.is_type(&["TXT"]);
+            let texts = case.ours.answers().iter().all(|record| record.rtype == "TXT");
+            root == "_statefulset" && has_set && texts && case.ours.answers().is_empty() != is_text
+        }
+        _ => false,
+    };
+    has_right && case.is_content() && case.is("NXDOMAIN", "NOERROR")
+}
+
+/// Where push is to be had, and the name above.
+fn push_name(case: &Case<'_>) -> bool {
+    let Place::Zone(labels) = case.place else { return false };
+    let has_right = match labels.as_slice() {
+        [protocol] => protocol == "_tcp" && case.ours.is_nodata(),
+        [service, protocol] => {
+            let services = case.ours.answers().iter().all(|record| record.rtype == "SRV");
+            let is_service = case.is_type(&["SRV"]);
+            let has_right = services && case.ours.answers().is_empty() != is_service;
+            service == "_dns-push-tls" && protocol == "_tcp" && has_right
+        }
+        _ => false,
+    };
+    has_right && case.is_content() && case.is("NXDOMAIN", "NOERROR")
+}
 
 /// Ours say why they are empty, or not what one may look for; theirs never do. What is refused has a row.
 fn reasons(case: &Case<'_>) -> bool {
