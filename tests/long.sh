@@ -15,6 +15,9 @@ ROLLCALL_CLUSTERS=${CLUSTERS:-5000} ROLLCALL_PACKETS=${PACKETS:-5000000} \
 echo "=== a real cluster"
 ROLLCALL_LONG=1 timeout 4800 tests/cluster/run.sh "$rollcall"
 
+echo "=== real software: etcd, Redis, MariaDB"
+timeout 1800 tests/cluster/run.sh "$rollcall" software::
+
 echo "=== load held for half an hour, floods"
 timeout 2400 tests/soak.sh "$rollcall"
 timeout 1800 tests/flood.sh "$rollcall"
