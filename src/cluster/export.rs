@@ -10,11 +10,12 @@
 //! Pods         text namespace, text name, u16 addresses, each u8 4 or 6 and as many octets as that family has
 //! Parallel     text namespace, text name, of StatefulSets that are there
 //! Revisions    text namespace, text name, text revision, of StatefulSets that are there
+//! Holds        text namespace, text name, u16 (0 never, 65535 as configured, else milliseconds), of Services that are there
 //! ```
 
 use std::net::IpAddr;
 
-use super::packed::Packed;
+use super::packed::{Packed, hold_of};
 use super::{Index, Kind};
 use crate::model::{Label, Namespace, Object, Pod, StatefulSet};
 
@@ -33,12 +34,21 @@ pub enum Part {
     Parallel,
     /// Of which revision StatefulSets are. Behind the services.
     Revisions,
+    /// What Services say of holding questions. Behind the services.
+    Holds,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Services, Self::Namespaces, Self::SetsOfNone, Self::Pods, Self::Parallel, Self::Revisions];
+    pub const ALL: [Self; 7] = [
+        Self::Services,
+        Self::Namespaces,
+        Self::SetsOfNone,
+        Self::Pods,
+        Self::Parallel,
+        Self::Revisions,
+        Self::Holds,
+    ];
 }
 
 /// Why octets are no part of a cluster.
@@ -92,6 +102,15 @@ impl Index {
                     put_text(out, set.revision());
                 }
             }
+            Part::Holds => {
+                for (namespace, service) in self.packed(Kind::Service) {
+                    if let Some(hold) = service.hold_octets() {
+                        put_text(out, namespace);
+                        put_text(out, service.name());
+                        out.extend(hold);
+                    }
+                }
+            }
             Part::Pods => {
                 for ((namespace, name), addresses) in &self.pods {
                     put_text(out, namespace.as_str());
@@ -118,10 +137,15 @@ impl Index {
 
     /// The StatefulSets that have a governing Service, with their namespaces.
     fn sets(&self) -> impl Iterator<Item = (&str, &Packed)> {
-        self.services.entries().flat_map(|(key, objects)| {
+        self.packed(Kind::StatefulSet)
+    }
+
+    /// The objects of a kind that belong to services, with their namespaces.
+    fn packed(&self, kind: Kind) -> impl Iterator<Item = (&str, &Packed)> {
+        self.services.entries().flat_map(move |(key, objects)| {
             let namespace = key.split_once('/').map_or("", |(namespace, _)| namespace);
-            let sets = objects.iter().filter(|object| object.is_a(Kind::StatefulSet));
-            sets.map(move |set| (namespace, set))
+            let of_kind = objects.iter().filter(move |object| object.is_a(kind));
+            of_kind.map(move |object| (namespace, object))
         })
     }
 }
@@ -188,6 +212,13 @@ impl Import {
                         Some(records.name()?).filter(|text| text.bytes().all(|b| b.is_ascii_graphic()));
                     let revision = revision.ok_or(PartError::Name)?;
                     if !self.0.services.set_revision(namespace.as_str(), &name, &revision) {
+                        return Err(PartError::Object);
+                    }
+                }
+                Part::Holds => {
+                    let (namespace, name) = (records.label()?, records.name()?);
+                    let hold = hold_of(records.array()?).ok_or(PartError::Object)?;
+                    if !self.0.services.set_hold(namespace.as_str(), &name, hold) {
                         return Err(PartError::Object);
                     }
                 }
@@ -285,7 +316,7 @@ impl<'o> Records<'o> {
 mod tests {
     use super::*;
     use crate::cluster::ObjectName;
-    use crate::model::{Endpoint, EndpointSlice, Service, ServiceKey, ServiceShape, TtlOverrides};
+    use crate::model::{Endpoint, EndpointSlice, Hold, Service, ServiceKey, ServiceShape, TtlOverrides};
 
     fn label(text: &str) -> Label {
         Label::new(text).unwrap()
@@ -295,7 +326,8 @@ mod tests {
         let mut index = Index::new();
         let key = |name: &str| ServiceKey { namespace: label("default"), name: label(name) };
         for name in ["a", "b"] {
-            let (shape, ttl) = (ServiceShape::Headless, TtlOverrides::default());
+            let hold = (name == "a").then_some(Hold::For(500));
+            let (shape, ttl) = (ServiceShape::Headless, TtlOverrides { hold, ..TtlOverrides::default() });
             index.apply(Object::Service(Service { key: key(name), shape, ports: Vec::new(), ttl }));
             for slice in ["y", "x"] {
                 let endpoint = Endpoint {
@@ -339,7 +371,7 @@ mod tests {
     /// What stands before a part: the sets are there before it is said of them that they are parallel.
     fn mk_import(index: &Index, part: Part) -> Import {
         let mut import = Import::default();
-        if matches!(part, Part::Parallel | Part::Revisions) {
+        if matches!(part, Part::Parallel | Part::Revisions | Part::Holds) {
             import.part(Part::Services, &exported(index, Part::Services)).unwrap();
         }
         import
@@ -408,7 +440,7 @@ mod tests {
             // Nothing at all, and behind each record but the last.
             let records = match part {
                 Part::Services | Part::Pods => 2,
-                Part::Namespaces | Part::SetsOfNone | Part::Parallel | Part::Revisions => 1,
+                Part::Namespaces | Part::SetsOfNone | Part::Parallel | Part::Revisions | Part::Holds => 1,
             };
             assert_eq!(whole.count(), records, "{part:?}");
         }
@@ -419,8 +451,8 @@ mod tests {
         let index = mk_index();
         for part in Part::ALL {
             let octets = exported(&index, part).repeat(2);
-            let is_of_sets = matches!(part, Part::Parallel | Part::Revisions);
-            let error = if is_of_sets { PartError::Object } else { PartError::Twice };
+            let is_said_of = matches!(part, Part::Parallel | Part::Revisions | Part::Holds);
+            let error = if is_said_of { PartError::Object } else { PartError::Twice };
             assert_eq!(mk_import(&index, part).part(part, &octets), Err(error), "{part:?}");
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use crate::model::{
-    Endpoint, EndpointSlice, Label, PodReference, Port, Protocol, Service, ServiceKey, ServiceShape,
+    Endpoint, EndpointSlice, Hold, Label, PodReference, Port, Protocol, Service, ServiceKey, ServiceShape,
     StatefulSet, TtlOverrides,
 };
 
@@ -23,6 +23,8 @@ pub(super) struct Packed(Box<[u8]>);
 
 // The lists of a form are its parameters: kept where it is unpacked, passed over where it is only checked.
 
+/// Behind it stands what releases before it knew nothing of: two octets of a [`Hold`], where its annotation says one. They
+/// are not in a snapshot's services, which say it in a part of their own, as [`SetForm`] does.
 #[derive(Serialize, Deserialize)]
 struct ServiceForm<Shape, Ports> {
     shape: Shape,
@@ -120,7 +122,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Passed<T> {
 
 impl Packed {
     pub(super) fn of_service(service: &Service) -> Self {
-        let TtlOverrides { positive, negative, expected } = service.ttl;
+        let TtlOverrides { positive, negative, expected, hold } = service.ttl;
         let shape = match &service.shape {
             ServiceShape::ClusterIp(addresses) => ShapeForm::ClusterIp(addresses.clone()),
             ServiceShape::Headless => ShapeForm::Headless,
@@ -128,7 +130,11 @@ impl Packed {
         };
         let form =
             ServiceForm { shape, ports: pack_ports(&service.ports), ttl: [positive, negative, expected] };
-        Self::new(Kind::Service, service.key.name.as_str(), &form)
+        let packed = Self::new(Kind::Service, service.key.name.as_str(), &form);
+        match hold {
+            None => packed,
+            Some(hold) => packed.with_hold(hold).unwrap_or(packed),
+        }
     }
 
     pub(super) fn of_slice(slice: &EndpointSlice) -> Self {
@@ -152,10 +158,31 @@ impl Packed {
         Self(postcard::to_extend(form, octets).unwrap_or_default().into())
     }
 
-    /// The octets, for [`Packed::from_octets`]; of a set they say neither whether it is parallel nor its revision.
+    /// The octets, for [`Packed::from_octets`]; of a set they say neither whether it is parallel nor its revision, of a
+    /// Service nothing of holding.
     pub(super) fn octets(&self) -> &[u8] {
-        let behind = self.set_form().map_or(0, |(_, behind)| behind.len());
+        let behind = match self.set_form() {
+            Some((_, behind)) => behind.len(),
+            None => self.behind_service().len(),
+        };
         &self.0[..self.0.len() - behind]
+    }
+
+    /// What stands behind a Service's form.
+    fn behind_service(&self) -> &[u8] {
+        let form = self.form_octets(Kind::Service).map(postcard::take_from_bytes::<ServiceCheck<'_>>);
+        form.and_then(Result::ok).map_or(&[], |(_, behind)| behind)
+    }
+
+    /// What a Service says of holding, as the octets of a file say it; None where it says nothing.
+    pub(super) fn hold_octets(&self) -> Option<[u8; 2]> {
+        self.behind_service().try_into().ok()
+    }
+
+    /// The same Service with a word on holding; None where it is none, or has said one.
+    pub(super) fn with_hold(&self, hold: Hold) -> Option<Self> {
+        let is_one = self.is_a(Kind::Service) && self.behind_service().is_empty();
+        is_one.then(|| Self([&*self.0, &hold_number(hold).to_le_bytes()].concat().into()))
     }
 
     /// A set with what stands behind its form, of which there is nothing yet.
@@ -247,7 +274,8 @@ impl Packed {
             ShapeForm::External(target) => ServiceShape::External(target.into()),
         };
         let [positive, negative, expected] = ttl;
-        let ttl = TtlOverrides { positive, negative, expected };
+        let hold = self.hold_octets().and_then(hold_of);
+        let ttl = TtlOverrides { positive, negative, expected, hold };
         Some(Service { key: key.clone(), shape, ports: unpack_ports(&ports), ttl })
     }
 
@@ -264,6 +292,27 @@ impl Packed {
         let (name, parallel) = (self.name().into(), self.is_parallel());
         let revision = Some(self.revision()).filter(|revision| !revision.is_empty()).map(Into::into);
         Some(StatefulSet { namespace, name, service, start, replicas, parallel, revision })
+    }
+}
+
+/// No time is as long.
+const AS_CONFIGURED: u16 = u16::MAX;
+
+fn hold_number(hold: Hold) -> u16 {
+    match hold {
+        Hold::Never => 0,
+        Hold::AsConfigured => AS_CONFIGURED,
+        Hold::For(milliseconds) => milliseconds,
+    }
+}
+
+/// What the octets of a file say of holding.
+pub(super) fn hold_of(octets: [u8; 2]) -> Option<Hold> {
+    match u16::from_le_bytes(octets) {
+        0 => Some(Hold::Never),
+        AS_CONFIGURED => Some(Hold::AsConfigured),
+        milliseconds @ Hold::LEAST..=Hold::LONGEST => Some(Hold::For(milliseconds)),
+        _ => None,
     }
 }
 
@@ -397,10 +446,18 @@ mod tests {
             ServiceShape::ClusterIp(vec!["10.96.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
             ServiceShape::External("db.example.org".into()),
         ] {
-            let ttl = TtlOverrides { positive: Some(0), negative: None, expected: Some(3600) };
+            let ttl = TtlOverrides { positive: Some(0), negative: None, expected: Some(3600), hold: None };
             let service = Service { key: key(), shape, ports: ports.clone(), ttl };
             let packed = Packed::of_service(&service);
-            assert_eq!(packed.service(&key()), Some(service));
+            assert_eq!(packed.service(&key()), Some(service.clone()));
+            for hold in [Hold::Never, Hold::AsConfigured, Hold::For(Hold::LONGEST)] {
+                let held = Service { ttl: TtlOverrides { hold: Some(hold), ..ttl }, ..service.clone() };
+                let of_held = Packed::of_service(&held);
+                assert_eq!(of_held.service(&key()), Some(held));
+                // In a snapshot it is the same object to those who know nothing of it.
+                assert_eq!(of_held.octets(), packed.octets());
+                assert_eq!((packed.with_hold(hold), of_held.with_hold(hold)), (Some(of_held.clone()), None));
+            }
             assert!(packed.is(Kind::Service, "nginx") && !packed.is(Kind::EndpointSlice, "nginx"));
             assert_eq!(packed.slice(&key()), None);
         }

@@ -9,7 +9,7 @@ use hashbrown::hash_table::Entry as Slot;
 
 use super::Kind;
 use super::packed::Packed;
-use crate::model::{Label, ServiceKey};
+use crate::model::{Hold, Label, ServiceKey};
 
 /// Services, EndpointSlices and StatefulSets by the service that they belong to.
 #[derive(Default)]
@@ -128,6 +128,13 @@ impl Services {
         self.change_set(namespace, name, |set| set.with_revision(revision))
     }
 
+    /// Says what a Service says of holding; false where there is no such Service, or it was said already.
+    pub(super) fn set_hold(&mut self, namespace: &str, name: &str, hold: Hold) -> bool {
+        let kind = Kind::Service;
+        let service = self.hasher.hash_one([namespace, name].join("/").as_str());
+        self.change(service, kind, namespace, name, |service| service.with_hold(hold))
+    }
+
     fn change_set(
         &mut self,
         namespace: &str,
@@ -135,10 +142,22 @@ impl Services {
         change: impl FnOnce(&Packed) -> Option<Packed>,
     ) -> bool {
         let kind = Kind::StatefulSet;
-        let Some(service) = self.home(kind, namespace, name) else { return false };
+        let service = self.home(kind, namespace, name);
+        service.is_some_and(|service| self.change(service, kind, namespace, name, change))
+    }
+
+    /// Changes an object of the service that has this hash.
+    fn change(
+        &mut self,
+        service: u64,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&Packed) -> Option<Packed>,
+    ) -> bool {
         let entry = self.entries.find_mut(service, |entry: &Entry| entry.has(kind, namespace, name));
-        let set = entry.and_then(|entry| entry.objects.iter_mut().find(|object| object.is(kind, name)));
-        set.is_some_and(|set| change(set).map(|changed| *set = changed).is_some())
+        let object = entry.and_then(|entry| entry.objects.iter_mut().find(|object| object.is(kind, name)));
+        object.is_some_and(|object| change(object).map(|changed| *object = changed).is_some())
     }
 
     /// The objects of a service.

@@ -4,12 +4,14 @@
 //! manifest or an API server can get wrong is refused where it is read (`source`), never here and never later.
 //! A leaf: imports nothing of the house.
 
+mod hold;
 mod label;
 mod objects;
 mod ordinal;
 mod pods;
 mod selector;
 
+pub use hold::Hold;
 pub use label::{Label, LabelError, is_object_name};
 pub use objects::{
     Endpoint, EndpointSlice, Namespace, Object, Pod, PodReference, Port, Protocol, Service, ServiceKey,

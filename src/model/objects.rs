@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::Label;
+use super::{Hold, Label};
 
 /// The key of everything that belongs to one service: one value in the index, one in the record cache.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,7 +88,8 @@ impl ServiceShape {
     }
 }
 
-/// The annotations `rollcall/ttl`, `rollcall/negative-ttl` and `rollcall/expected-ttl`: seconds, 0 to 3600.
+/// What a Service's annotations say of times: `rollcall/ttl`, `rollcall/negative-ttl` and `rollcall/expected-ttl`, seconds,
+/// 0 to 3600; and `rollcall/hold`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TtlOverrides {
     /// For records.
@@ -97,6 +98,8 @@ pub struct TtlOverrides {
     pub negative: Option<u16>,
     /// For replicas that should be there and are not yet.
     pub expected: Option<u16>,
+    /// Whether questions for these wait.
+    pub hold: Option<Hold>,
 }
 
 /// A Service.

@@ -14,7 +14,7 @@ pub use build::{Input, service_records};
 pub use host::{Dashed, dashed, endpoint_label, ordinal_of};
 
 // What records are made of is part of what they say: `zone` takes these from here, for it knows no cluster.
-pub use crate::model::{Label, Port, Protocol, ServiceKey, TtlOverrides};
+pub use crate::model::{Hold, Label, Port, Protocol, ServiceKey, TtlOverrides};
 use crate::wire::Name;
 
 /// What the records of every service depend on.

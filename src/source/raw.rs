@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::{
-    Endpoint, EndpointSlice, Label, Namespace, Pod, PodReference, Port, Protocol, Service, ServiceKey,
+    Endpoint, EndpointSlice, Hold, Label, Namespace, Pod, PodReference, Port, Protocol, Service, ServiceKey,
     ServiceShape, StatefulSet, TtlOverrides,
 };
 
@@ -252,8 +252,20 @@ impl RawService {
             positive: seconds("rollcall/ttl"),
             negative: seconds("rollcall/negative-ttl"),
             expected: seconds("rollcall/expected-ttl"),
+            hold: None,
         };
-        (ttl, errors)
+        let hold = self.metadata.annotations.get("rollcall/hold").and_then(|text| {
+            let hold = Hold::parse(text.trim());
+            if hold.is_none() {
+                let (least, longest) = (Hold::LEAST, Hold::LONGEST);
+                errors.push(wrong(
+                    "metadata.annotations[rollcall/hold]",
+                    format!("`{text}` is not true, false or a time from {least}ms to {longest}ms; ignored"),
+                ));
+            }
+            hold
+        });
+        (TtlOverrides { hold, ..ttl }, errors)
     }
 }
 

@@ -22,8 +22,9 @@ use crate::cluster::{Import, Index, Kind, Part, PartError};
 
 /// The format that is written, and read.
 pub(super) const VERSION: u16 = 1;
-/// Its additions so far: 1 is the serial, 2 the zone and which sets are parallel, 3 of which revision sets are.
-const ADDITION: u16 = 3;
+/// Its additions so far: 1 is the serial, 2 the zone and which sets are parallel, 3 of which revision sets are, 4 what
+/// Services say of holding.
+const ADDITION: u16 = 4;
 const MAGIC: [u8; 8] = *b"rollcall";
 /// Magic, format, addition, length.
 const FRONT: usize = 8 + 2 + 2 + 8;
@@ -42,6 +43,7 @@ fn number_of(part: Part) -> u8 {
         Part::Pods => 5,
         Part::Parallel => 8,
         Part::Revisions => 9,
+        Part::Holds => 10,
     }
 }
 
@@ -442,8 +444,8 @@ pub(super) mod tests {
         index.retain(|name| !matches!(name.kind, Kind::Pod | Kind::Namespace) && &*name.name != "lone");
         let whole = Image::new(&mk_identity(), &mk_state(), &index, 0).sealed();
         let fewer = resealed(whole, |octets| {
-            // The last three sections, which are empty.
-            octets.truncate(octets.len() - 3 * 5);
+            // The last four sections, which are empty.
+            octets.truncate(octets.len() - 4 * 5);
         });
         let kept = parse(&fewer).unwrap();
         assert_eq!(Kind::ALL.map(|kind| kept.index.count(kind)), [0, 1, 1, 1, 0]);

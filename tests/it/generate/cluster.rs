@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use rollcall::model::{
-    Endpoint, EndpointSlice, Label, Namespace, Object, Pod, PodReference, Port, Protocol, Service,
+    Endpoint, EndpointSlice, Hold, Label, Namespace, Object, Pod, PodReference, Port, Protocol, Service,
     ServiceKey, ServiceShape, StatefulSet, TtlOverrides,
 };
 
@@ -208,11 +208,9 @@ fn pod() -> impl Strategy<Value = Pod> {
 
 fn ttl() -> impl Strategy<Value = TtlOverrides> {
     let seconds = || option::of(select(vec![0, 1, 30, 3600]));
-    let some = (seconds(), seconds(), seconds()).prop_map(|(positive, negative, expected)| TtlOverrides {
-        positive,
-        negative,
-        expected,
-    });
+    let hold = option::of(select(vec![Hold::Never, Hold::AsConfigured, Hold::For(300)]));
+    let some = (seconds(), seconds(), seconds(), hold)
+        .prop_map(|(positive, negative, expected, hold)| TtlOverrides { positive, negative, expected, hold });
     prop_oneof![3 => Just(TtlOverrides::default()), 1 => some]
 }
 
