@@ -84,6 +84,7 @@ fn mk_cluster(services: usize, endpoints: usize) -> (Driver, Reader) {
         upstream: false,
         explain: zone::Explain::default(),
         discovery: None,
+        holding: zone::Holding::default(),
     });
     let mut driver = Driver::new(publisher, Settings { zone: zone_name, endpoint_pod_names: false });
     for service in 0..services {

@@ -146,6 +146,7 @@ pub(super) mod tests {
             upstream: false,
             explain: Explain::default(),
             discovery: None,
+            holding: crate::zone::Holding::default(),
         })
     }
 

@@ -25,6 +25,9 @@ const MAX_LINKS: usize = 8;
 pub enum Outcome<'a> {
     /// The answer is written: its code, and why it is empty or surprising, if it is.
     Done(u16, Option<Reason<'a>>),
+    /// The same with NXDOMAIN: of a replica's name that is not there yet, and may be within so many milliseconds. Who can
+    /// wait asks again when the zone has changed, or gives this answer then.
+    Awaited(u16, Option<Reason<'a>>),
     /// An alias points out of the zones and the client wants it followed: the caller asks the upstream for
     /// this name and adds what it says. The aliases are written.
     Chase(Name),
@@ -108,11 +111,29 @@ pub fn answer<'a>(
     let (end, link) = writer.chain(found, query, target);
     let name = if link == 0 { &query.name } else { &*target };
     match end {
-        End::Missing(absent) => Outcome::Done(rcode::NXDOMAIN, why_missing(&absent, name)),
+        End::Missing(absent) => {
+            let why = why_missing(&absent, name);
+            // At the end of an alias others may be waited for than who is asked for.
+            match absent.awaited(view, query).filter(|_| link == 0) {
+                None => Outcome::Done(rcode::NXDOMAIN, why),
+                Some(milliseconds) => Outcome::Awaited(milliseconds, why),
+            }
+        }
         End::Empty(node) => Outcome::Done(rcode::NOERROR, Some(why_empty(&node, query.rtype))),
         End::Found(node) => Outcome::Done(rcode::NOERROR, why_surprising(&node, query.rtype)),
         End::Cut(why) => Outcome::Done(rcode::NOERROR, why),
         End::Chase(name) => Outcome::Chase(name),
+    }
+}
+
+impl Absent<'_> {
+    /// For how many milliseconds a question waits for a replica; the question's own name is what is missing. While the
+    /// zone is stale nobody hears of a replica that becomes ready.
+    fn awaited(&self, view: &View<'_>, query: &Query) -> Option<u16> {
+        let Self::Within(entry, 1) = self else { return None };
+        let wants_address = matches!(query.rtype, rtype::A | rtype::AAAA);
+        let milliseconds = entry.holds(query.name.label(0), view.prepared.settings.holding)?;
+        (wants_address && view.stale().is_none()).then_some(milliseconds)
     }
 }
 

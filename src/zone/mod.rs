@@ -16,6 +16,8 @@ mod parallel;
 mod ports;
 mod publisher;
 mod reverse;
+#[cfg(test)]
+mod sample;
 mod serial;
 mod settings;
 mod similar;
@@ -31,8 +33,10 @@ pub use master::{MasterFile, Part};
 
 pub use notices::{Changed, Dependence, Follower};
 pub use publisher::{Change, Publisher, zone};
+#[cfg(test)]
+pub(crate) use sample::{mk_settings, nginx};
 pub use settings::{
-    Answers, Discovery, Explain, Freshness, Nameserver, Order, PodNames, PtrNames, Settings, Ttl,
+    Answers, Discovery, Explain, Freshness, Holding, Nameserver, Order, PodNames, PtrNames, Settings, Ttl,
 };
 pub use standing::{Standing, StandingRecord, refusal, standing, standing_of_known};
 pub use store::{Reader, View, ZoneSize};

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -82,69 +82,93 @@ impl Changed {
     }
 }
 
-/// Where the publisher leaves word.
+/// Where the publisher leaves word: a seat for each of those who want to know.
+#[derive(Default)]
 pub(crate) struct Notices {
-    /// Somebody waits for changes. The one thing that a publish without subscribers looks at, behind a fence.
+    seats: [Seat; 2],
+}
+
+/// Who sits where.
+const PUSH: usize = 0;
+const HELD: usize = 1;
+
+struct Seat {
+    /// Somebody waits for changes. The one thing that a publish looks at without anybody who does, behind a fence.
     watched: AtomicBool,
     changed: Mutex<Changed>,
     wake: Notify,
 }
 
-impl Notices {
-    pub(super) fn new() -> Self {
+impl Default for Seat {
+    fn default() -> Self {
         Self { watched: AtomicBool::new(false), changed: Mutex::new(Changed::nothing()), wake: Notify::new() }
     }
+}
 
+impl Notices {
     /// Leaves word of a change that readers see already. Nobody is woken yet: a publish may change more.
     pub(super) fn add(&self, dependence: impl FnOnce() -> Dependence) {
-        if self.is_watched() {
-            self.changed.lock().unwrap_or_else(PoisonError::into_inner).add(dependence());
-        }
+        self.add_all(|| [dependence()]);
     }
 
     /// The same of several.
     pub(super) fn add_all<D: IntoIterator<Item = Dependence>>(&self, dependences: impl FnOnce() -> D) {
-        let is_everything =
-            || *self.changed.lock().unwrap_or_else(PoisonError::into_inner) == Changed::Everything;
-        if self.is_watched() && !is_everything() {
-            let dependences: Vec<Dependence> = dependences().into_iter().collect();
-            let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-            dependences.into_iter().for_each(|dependence| changed.add(dependence));
+        let mut wanted = self.watched().filter(|seat| *seat.lock() != Changed::Everything).peekable();
+        if wanted.peek().is_none() {
+            return;
+        }
+        let dependences: Vec<Dependence> = dependences().into_iter().collect();
+        for seat in wanted {
+            let mut changed = seat.lock();
+            dependences.iter().for_each(|dependence| changed.add(dependence.clone()));
         }
     }
 
     /// Anything may have changed: the settings, or whether there is an answer at all.
     pub(super) fn add_everything(&self) {
-        if self.is_watched() {
-            *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Changed::Everything;
-        }
+        self.watched().for_each(|seat| *seat.lock() = Changed::Everything);
     }
 
     /// Wakes who waits, at the end of a publish.
     pub(super) fn wake(&self) {
-        if self.watched.load(Ordering::Relaxed) {
-            self.wake.notify_one();
-        }
+        self.seats.iter().filter(|seat| seat.is_watched()).for_each(|seat| seat.wake.notify_one());
     }
 
     /// Either the publisher sees that somebody watches, or who began to watch sees what it changed: each of them writes,
     /// and then reads what the other writes, with a fence between.
-    fn is_watched(&self) -> bool {
+    fn watched(&self) -> impl Iterator<Item = &Seat> {
         fence(Ordering::SeqCst);
-        self.watched.load(Ordering::Relaxed)
+        self.seats.iter().filter(|seat| seat.is_watched())
     }
 }
 
-/// Is told of changes. There is one: what it takes nobody else is told of.
+impl Seat {
+    fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Is told of changes. There is one of each: what it takes nobody else is told of.
 pub struct Follower {
     shared: Arc<Shared>,
+    seat: usize,
 }
 
 impl Reader {
-    /// Follows changes from when [`Follower::watch`] is said.
+    /// Follows changes from when [`Follower::watch`] is said, for those who are subscribed to names.
     #[must_use]
     pub fn follow(&self) -> Follower {
-        Follower { shared: self.shared() }
+        Follower { shared: self.shared(), seat: PUSH }
+    }
+
+    /// The same for those whose questions are held.
+    #[must_use]
+    pub fn follow_for_held(&self) -> Follower {
+        Follower { shared: self.shared(), seat: HELD }
     }
 }
 
@@ -152,7 +176,7 @@ impl Follower {
     /// Says whether changes are wanted. What a view that is taken behind this shows is old only if a change is noticed
     /// later.
     pub fn watch(&self, wanted: bool) {
-        self.shared.notices.watched.store(wanted, Ordering::Relaxed);
+        self.seat().watched.store(wanted, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
@@ -163,15 +187,18 @@ impl Follower {
             if taken != Changed::nothing() {
                 return taken;
             }
-            self.shared.notices.wake.notified().await;
+            self.seat().wake.notified().await;
         }
     }
 
     /// What changed so far.
     #[must_use]
     pub fn take(&self) -> Changed {
-        let mut changed = self.shared.notices.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut changed, Changed::nothing())
+        std::mem::replace(&mut self.seat().lock(), Changed::nothing())
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.shared.notices.seats[self.seat]
     }
 }
 
@@ -182,7 +209,7 @@ mod tests {
     use crate::records::{Label, ServiceKey};
     use crate::wire::Name;
     use crate::zone::{
-        Change, Explain, Freshness, Order, PodNames, PtrNames, Publisher, Settings, Ttl, zone,
+        Change, Explain, Freshness, Holding, Order, PodNames, PtrNames, Publisher, Settings, Ttl, zone,
     };
 
     fn mk_zone() -> (Publisher, Reader) {
@@ -199,6 +226,7 @@ mod tests {
             upstream: false,
             explain: Explain::default(),
             discovery: None,
+            holding: Holding::default(),
         })
     }
 
@@ -252,6 +280,22 @@ mod tests {
         follower.watch(false);
         publisher.set_freshness(Freshness::Fresh);
         assert_eq!(follower.take(), Changed::nothing());
+    }
+
+    #[test]
+    fn each_seat_is_told_what_its_own_wants() {
+        let (mut publisher, reader) = mk_zone();
+        let (push, held) = (reader.follow(), reader.follow_for_held());
+        held.watch(true);
+        publisher.publish([namespace("a", true)]);
+        assert_eq!(push.take(), Changed::nothing());
+        push.watch(true);
+        publisher.publish([namespace("b", true)]);
+        let other = || Changed::These([Dependence::OTHER].into());
+        assert_eq!((push.take(), held.take()), (other(), other()));
+        held.watch(false);
+        publisher.synchronised();
+        assert_eq!((push.take(), held.take()), (Changed::Everything, Changed::nothing()));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn zone(settings: Settings) -> (Publisher, Reader) {
         stale: ArcSwapOption::empty(),
         expired: AtomicBool::new(false),
         size: Size::default(),
-        notices: Notices::new(),
+        notices: Notices::default(),
     });
     let ports = SharedPorts::default();
     let publisher = Publisher { shared: Arc::clone(&shared), ports, differing: BTreeMap::new(), held: 0 };
@@ -443,6 +443,7 @@ pub(super) mod tests {
             upstream: false,
             explain: Explain::default(),
             discovery: None,
+            holding: crate::zone::Holding::default(),
         })
     }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::reverse::ReversePrefix;
+use crate::records::Hold;
 use crate::wire::Name;
 
 /// Times to live in seconds, each 0 to 3600.
@@ -113,6 +114,31 @@ pub struct Settings {
     pub explain: Explain,
     /// None: there is no such record.
     pub discovery: Option<Discovery>,
+    /// Which questions wait.
+    pub holding: Holding,
+}
+
+/// Which questions for replicas that are not ready yet wait for them, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holding {
+    /// Those below every Service that does not say otherwise; else those below Services that say so.
+    pub all: bool,
+    /// Milliseconds, at most; 0 is none of them.
+    pub longest: u16,
+}
+
+impl Holding {
+    /// For how many milliseconds questions below a Service wait that says this of it; None is not at all.
+    #[must_use]
+    pub fn of(self, said: Option<Hold>) -> Option<u16> {
+        let wanted = match said {
+            Some(Hold::Never) => return None,
+            Some(Hold::For(milliseconds)) => milliseconds.min(self.longest),
+            Some(Hold::AsConfigured) => self.longest,
+            None => self.all.then_some(self.longest)?,
+        };
+        (wanted > 0).then_some(wanted)
+    }
 }
 
 /// How much of the reason for an answer a client is told, in Extended DNS Errors (RFC 8914).

@@ -132,6 +132,8 @@ pub struct Explained<'a> {
     pub reason: Option<Reason<'a>>,
     /// Since when it is stale, as a sentence; None while it is fresh.
     pub stale: Option<&'a str>,
+    /// For how many milliseconds a client waits for it, in case that its name comes to be.
+    pub awaited: Option<u16>,
 }
 
 /// Asks for a reason as a client would for the answer, in the same state of the zone: the two never contradict each
@@ -152,10 +154,11 @@ pub fn explain_reply<R>(
     let limit = buffer.len();
     let mut response = Response::start(&mut buffer, query, packet, limit, 0);
     let outcome = answer(view, query, look_up(view, query), &mut response, &mut scratch);
-    let (code, reason, chased) = match outcome {
-        Outcome::Done(code, reason) => (code, reason, None),
+    let (code, reason, chased, awaited) = match outcome {
+        Outcome::Done(code, reason) => (code, reason, None, None),
+        Outcome::Awaited(milliseconds, reason) => (rcode::NXDOMAIN, reason, None, Some(milliseconds)),
         // The aliases are an answer, whatever the upstream says about their end.
-        Outcome::Chase(name) => (rcode::NOERROR, None, Some(name)),
+        Outcome::Chase(name) => (rcode::NOERROR, None, Some(name), None),
     };
     let namespaces = view.shared.namespaces.pin();
     let similar = || similar(view, |label| namespaces.get(label), &query.name);
@@ -172,7 +175,7 @@ pub fn explain_reply<R>(
     ];
     let length = response.finish(code, &told);
     let reply = buffer.get(..length).unwrap_or_default();
-    then(&Explained { answer, reason, stale }, reply, chased.as_ref())
+    then(&Explained { answer, reason, stale, awaited }, reply, chased.as_ref())
 }
 
 fn kind(code: u16, records: u16) -> Answer {

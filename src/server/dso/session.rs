@@ -341,6 +341,7 @@ mod tests {
             upstream: false,
             explain: Explain::default(),
             discovery: None,
+            holding: crate::zone::Holding::default(),
         }
     }
 

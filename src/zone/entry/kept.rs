@@ -29,7 +29,7 @@ impl Entry {
             }
         }
         let Ttl { positive, negative, expected } = self.ttl;
-        [positive, negative, expected].iter().for_each(|ttl| out.extend(ttl.to_le_bytes()));
+        [positive, negative, expected, self.hold].iter().for_each(|time| out.extend(time.to_le_bytes()));
         out.extend(ports.to_le_bytes());
         let Parts { key, slot, wide, service_a, service_aaaa, .. } = self.parts;
         out.extend([key, slot, u8::from(wide)]);
@@ -57,6 +57,7 @@ impl Entry {
             _ => return Err(KeptError::Service),
         };
         let ttl = Ttl { positive: octets.u16()?, negative: octets.u16()?, expected: octets.u16()? };
+        let hold = octets.u16()?;
         let ports = Arc::clone(ports.get(octets.length()?).ok_or(KeptError::Ports)?);
         let (key, slot, wide) = (octets.u8()?, octets.u8()?, octets.u8()?);
         let parts = Parts {
@@ -75,7 +76,7 @@ impl Entry {
         let octets = octets.take(length)?;
         let labels = octets.get(..usize::from(key)).filter(|labels| is_key(labels));
         let key = Key::new(labels.ok_or(KeptError::Service)?);
-        let mut entry = Self { octets: octets.into(), parts, ttl, shape, ports, key };
+        let mut entry = Self { octets: octets.into(), parts, ttl, hold, shape, ports, key };
         if !entry.is_sound() {
             return Err(KeptError::Service);
         }

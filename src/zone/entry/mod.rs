@@ -14,9 +14,9 @@ use std::sync::{Arc, LazyLock};
 
 use super::lookup::undashed;
 use super::ports::{PortSet, Ports, SrvSet};
-use super::settings::Ttl;
+use super::settings::{Holding, Ttl};
 use crate::reasons::{Notes, Reason};
-use crate::records::{Expected, Host, ServiceRecords, Shape, ordinal_of};
+use crate::records::{Expected, Hold, Host, ServiceRecords, Shape, ordinal_of};
 
 /// Seeded at start: labels come from whoever may create objects.
 static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
@@ -48,10 +48,25 @@ pub(crate) struct Entry {
     octets: Box<[u8]>,
     parts: Parts,
     pub(crate) ttl: Ttl,
+    /// What the Service says of holding questions, as [`hold_number`] has it.
+    hold: u16,
     pub(crate) shape: Shape,
     ports: Arc<Ports>,
     key: Key,
 }
+
+/// What a Service says of holding questions, in the two octets that an [`Entry`] has to spare.
+fn hold_number(said: Option<Hold>) -> u16 {
+    match said {
+        Some(Hold::Never) => 0,
+        Some(Hold::For(milliseconds)) => milliseconds,
+        Some(Hold::AsConfigured) => HOLD_AS_CONFIGURED,
+        None => HOLD_UNSAID,
+    }
+}
+
+const HOLD_AS_CONFIGURED: u16 = u16::MAX - 1;
+const HOLD_UNSAID: u16 = u16::MAX;
 
 /// Where the parts of the octets begin; each ends where the next one begins. The key is at the front. With the rest of
 /// [`Entry`] it is 88 octets, which with the allocator's 8 fill three halves of a cache line.
@@ -194,7 +209,8 @@ impl Entry {
         };
         let (ports, sets) = Ports::new(records);
         let (octets, parts) = encode(&key, records, notes, &sets);
-        Self { octets, parts, ttl, shape: records.shape.clone(), ports: Arc::new(ports), key }
+        let hold = hold_number(records.ttl.hold);
+        Self { octets, parts, ttl, hold, shape: records.shape.clone(), ports: Arc::new(ports), key }
     }
 
     /// Takes ports that are equal and in use already, where there are such.
@@ -303,6 +319,20 @@ impl Entry {
             ordinal_of(label, set.name).is_some_and(|ordinal| (set.first.into()..set.end).contains(&ordinal))
         };
         self.expected().any(|set| is_own(&set))
+    }
+
+    /// For how many milliseconds a question for the addresses of a host waits: of one that is not there and that a
+    /// StatefulSet says should be. Of a Service that is not there itself nothing is to be expected within seconds.
+    pub(crate) fn holds(&self, label: &[u8], holding: Holding) -> Option<u16> {
+        let said = match self.hold {
+            HOLD_UNSAID => None,
+            HOLD_AS_CONFIGURED => Some(Hold::AsConfigured),
+            0 => Some(Hold::Never),
+            milliseconds => Some(Hold::For(milliseconds)),
+        };
+        let milliseconds = holding.of(said)?;
+        let has_hosts = matches!(self.shape, Shape::Headless | Shape::ClusterIp);
+        (has_hosts && self.expects(label) && self.host(label).is_none()).then_some(milliseconds)
     }
 
     /// Why a name of a host is absent, as far as something is known of just this name; it is.
@@ -625,6 +655,31 @@ mod tests {
         {
             assert_eq!(entry.expects(label.as_bytes()), is, "{label}");
         }
+    }
+
+    #[test]
+    fn what_is_held_is_expected_not_there_and_wanted() {
+        let records = |hold, shape| {
+            let ttl = TtlOverrides { hold, ..TtlOverrides::default() };
+            ServiceRecords { ttl, shape, ..mk_records(4, 1) }
+        };
+        let of = |hold, shape, label: &str, all, longest| {
+            mk_entry(&records(hold, shape)).holds(label.as_bytes(), Holding { all, longest })
+        };
+        let yes = Some(Hold::AsConfigured);
+        // Of the ordinals 3 to 6 the first one is there.
+        assert_eq!(of(yes, Shape::Headless, "h-4", false, 1000), Some(1000));
+        assert_eq!(of(yes, Shape::ClusterIp, "h-6", false, 1000), Some(1000));
+        for label in ["h-3", "h-7", "h-2", "h", "_tcp", "other-4", "h-04"] {
+            assert_eq!(of(yes, Shape::Headless, label, true, 1000), None, "{label}");
+        }
+        let said = |hold, all, longest| of(hold, Shape::Headless, "h-4", all, longest);
+        assert_eq!((said(None, false, 1000), said(None, true, 700)), (None, Some(700)));
+        assert_eq!(said(Some(Hold::Never), true, 1000), None);
+        assert_eq!(said(Some(Hold::For(300)), false, 1000), Some(300));
+        assert_eq!(said(Some(Hold::For(1800)), true, 1000), Some(1000), "the operator's bound");
+        assert_eq!((said(yes, true, 0), said(Some(Hold::For(300)), true, 0)), (None, None));
+        assert_eq!(of(yes, Shape::Absent, "h-4", true, 1000), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ fn driver() -> (Driver, zone::Reader) {
         upstream: false,
         explain: zone::Explain::new(zone::Answers::Full, Vec::new()),
         discovery: None,
+        holding: zone::Holding::default(),
     };
     let (publisher, reader) = zone::zone(settings);
     let records = records::Settings { zone: zone_name(), endpoint_pod_names: false };

@@ -96,7 +96,8 @@ impl Pushing {
         let memory = StreamMemory::new(1 << 26);
         let server = runtime.block_on(async {
             let upstream = UpstreamSlot::default();
-            TcpServer::start(vec![listener], &reader, &upstream, limits, &Tap::default(), &memory).unwrap()
+            TcpServer::start(vec![listener], &reader, &upstream, None, limits, &Tap::default(), &memory)
+                .unwrap()
         });
         let counters = server.push_counters();
         Self { driver, reader, server: Some(server), counters, memory, address, runtime }
@@ -157,6 +158,7 @@ pub(super) fn zone_settings() -> zone::Settings {
         upstream: false,
         explain: zone::Explain::default(),
         discovery: None,
+        holding: zone::Holding::default(),
     }
 }
 

@@ -54,6 +54,7 @@ fn mk_settings(setting: Setting, answers: zone::Answers) -> zone::Settings {
         upstream: false,
         explain: zone::Explain::new(answers, Vec::new()),
         discovery: None,
+        holding: zone::Holding::default(),
     }
 }
 
