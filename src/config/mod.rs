@@ -7,6 +7,7 @@ mod changes;
 mod encrypted;
 mod error;
 mod explain;
+mod hold;
 mod log;
 mod numbers;
 mod page;
@@ -22,6 +23,6 @@ pub use numbers::{NUMBERS, Number};
 pub use page::Page;
 pub use resolve::{Admin, Cluster, Config, Looks, Snapshot, Stale};
 pub use typed::{
-    Typed, TypedDnstap, TypedExplain, TypedLimits, TypedLog, TypedPage, TypedPush, TypedReload,
+    Typed, TypedDnstap, TypedExplain, TypedHold, TypedLimits, TypedLog, TypedPage, TypedPush, TypedReload,
     TypedSnapshot, TypedSource, TypedStale, TypedTls, TypedTtl, TypedUpstream,
 };

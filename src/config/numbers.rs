@@ -45,6 +45,27 @@ pub const NUMBERS: &[Number] = &[
         "The same for a replica that should exist and is not ready yet, and a headless service without a ready one.",
     ),
     number(
+        "hold.longest",
+        "ms",
+        1000,
+        [10, 1800],
+        "How long a question for a replica that is not ready yet is kept open at most; below the 2 s behind which CoreDNS's forward asks again.",
+    ),
+    number(
+        "hold.questions",
+        "",
+        10_000,
+        [0, 1_000_000],
+        "Questions that are kept open at one time, at some 1 KiB each; more are answered at once. 0 is none, whatever annotations say.",
+    ),
+    number(
+        "hold.questions_per_client",
+        "",
+        1000,
+        [1, 1_000_000],
+        "The same for one client: an address, or the /64 of a global IPv6 one. A CoreDNS is one client.",
+    ),
+    number(
         "snapshot.interval",
         "s",
         10,

@@ -15,11 +15,11 @@ use super::numbers::of;
 use super::page::Page;
 use super::typed::{Typed, TypedSnapshot, TypedSource};
 use crate::model::{Label, Selector};
-use crate::server::{DnstapAddress, EncryptedAddress, TcpLimits, UdpSettings, UpstreamLimits};
+use crate::server::{DnstapAddress, EncryptedAddress, HoldLimits, TcpLimits, UdpSettings, UpstreamLimits};
 use crate::source::kubernetes::{self, Access};
 use crate::source::manifests;
 use crate::wire::Name;
-use crate::zone::{Discovery, Explain, Nameserver, Order, PodNames, PtrNames, Ttl};
+use crate::zone::{Discovery, Explain, Holding, Nameserver, Order, PodNames, PtrNames, Ttl};
 
 /// The configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub struct Config {
     pub ns: Vec<Nameserver>,
     pub identity: Option<Box<str>>,
     pub ttl: Ttl,
+    /// Which questions are kept open, and how many.
+    pub holding: Holding,
+    pub hold: HoldLimits,
     /// None: neither was named.
     pub cluster: Option<Cluster>,
     pub source: manifests::Options,
@@ -160,6 +163,7 @@ impl Config {
         let selector = r.one("source.label_selector", &selector, parse::<Selector>).unwrap_or_default();
         let servers = r.servers(&typed.ns.unwrap_or(default_ns), &zone);
         let encrypted = r.encrypted(&encrypted, &typed.tls, limits);
+        let (holding, hold) = r.hold(&typed.hold);
         let config = Self {
             listen: r.all("listen", &listen, |text| address(text, 53)),
             listen_is_given,
@@ -198,6 +202,8 @@ impl Config {
                 negative: r.number("ttl.negative", ttl.negative),
                 expected: r.number("ttl.expected", ttl.expected),
             },
+            holding,
+            hold,
             source: manifests::Options {
                 pod_cidr: r.all(
                     "source.pod_cidr",

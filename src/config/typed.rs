@@ -23,6 +23,7 @@ pub struct Typed {
     pub ns: Option<Vec<String>>,
     pub identity: Option<String>,
     pub ttl: TypedTtl,
+    pub hold: TypedHold,
     pub source: TypedSource,
     pub snapshot: TypedSnapshot,
     pub stale: TypedStale,
@@ -45,6 +46,17 @@ pub struct TypedTtl {
     pub positive: Option<u64>,
     pub negative: Option<u64>,
     pub expected: Option<u64>,
+}
+
+/// `[hold]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct TypedHold {
+    pub all: Option<bool>,
+    pub longest: Option<u64>,
+    pub questions: Option<u64>,
+    pub questions_per_client: Option<u64>,
 }
 
 /// `[source]`.
@@ -234,6 +246,7 @@ const KEYS: &[(&str, Form)] = &[
     ("reverse", Form::List),
     ("ns", Form::Words),
     ("identity", Form::Text),
+    ("hold.all", Form::Bool),
     ("source.manifests", Form::Text),
     ("source.kubeconfig", Form::Text),
     ("source.context", Form::Text),
@@ -334,6 +347,12 @@ impl Typed {
                 positive: self.ttl.positive.or(other.ttl.positive),
                 negative: self.ttl.negative.or(other.ttl.negative),
                 expected: self.ttl.expected.or(other.ttl.expected),
+            },
+            hold: TypedHold {
+                all: self.hold.all.or(other.hold.all),
+                longest: self.hold.longest.or(other.hold.longest),
+                questions: self.hold.questions.or(other.hold.questions),
+                questions_per_client: self.hold.questions_per_client.or(other.hold.questions_per_client),
             },
             // Who names manifests, which are read from their own files, means no snapshot of an API server's cluster.
             snapshot: TypedSnapshot {
