@@ -162,6 +162,7 @@ async fn run(
     }
     health.drain();
     served.end_streams();
+    servers.hold_nothing();
     if ready {
         drain(&mut terminate, &mut feed, &mut served).await;
     }

@@ -7,12 +7,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, info, warn};
 
 use super::encrypted::{EncryptedListeners, EncryptedServers};
-use super::metrics::{Transports, tell_push, tell_transports};
+use super::metrics::{Transports, tell_hold, tell_push, tell_transports};
 use crate::admin::{AdminServer, Metrics, Pages};
 use crate::config::{Admin, Config};
 use crate::server::{
-    BindError, Listener, StreamMemory, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer, Upstream,
-    UpstreamSlot, bind,
+    BindError, HoldLimits, Listener, StreamMemory, Tap, TcpLimits, TcpServer, UdpCounters, UdpServer,
+    Upstream, UpstreamSlot, WaitingRoom, bind,
 };
 use crate::zone::Reader;
 
@@ -85,6 +85,7 @@ pub(super) struct Prepared {
     /// None: it stays as it is.
     upstream: Option<Option<Upstream>>,
     limits: TcpLimits,
+    hold: HoldLimits,
     stream_memory: usize,
     /// Open files that may be needed.
     files: u64,
@@ -109,6 +110,7 @@ pub(super) struct Servers {
     tcp: TcpServer,
     memory: StreamMemory,
     upstream: UpstreamSlot,
+    room: WaitingRoom,
     encrypted: EncryptedServers,
     drops: tokio::task::JoinHandle<()>,
 }
@@ -129,12 +131,13 @@ impl Servers {
             udp.extend(listener.udp);
             tcp.push(listener.tcp);
         }
-        let udp = UdpServer::start(udp, &config.udp, reader, Some(&upstream), tap)
+        let room = WaitingRoom::open(reader, config.hold);
+        let udp = UdpServer::start(udp, &config.udp, reader, Some(&upstream), Some(&room), tap)
             .context("cannot start a UDP thread")?;
         allow_files(files(config));
         let memory = StreamMemory::new(config.stream_memory);
-        let mut tcp =
-            TcpServer::start(tcp, reader, &upstream, config.tcp, tap, &memory).context("cannot serve TCP")?;
+        let mut tcp = TcpServer::start(tcp, reader, &upstream, Some(&room), config.tcp, tap, &memory)
+            .context("cannot serve TCP")?;
         let encrypted =
             EncryptedServers::start(config, encrypted, &mut tcp, reader, &upstream, tap, &memory)?;
         let mut connections = vec![("tcp", tcp.counters())];
@@ -155,8 +158,9 @@ impl Servers {
         );
         encrypted.tell_certificate(metrics);
         tell_push(metrics, tcp.push_counters());
+        tell_hold(metrics, room.clone());
         let drops = tokio::spawn(say_drops(udp.counters()));
-        Ok(Self { udp, tcp, memory, upstream, encrypted, drops })
+        Ok(Self { udp, tcp, memory, upstream, room, encrypted, drops })
     }
 
     /// Makes ready what a new configuration needs and may not get; changes nothing that is served yet.
@@ -167,7 +171,8 @@ impl Servers {
         if old.upstream.is_empty() {
             upstream.take().into_iter().for_each(|upstream| self.upstream.set(upstream));
         }
-        Ok(Prepared { upstream, limits: new.tcp, stream_memory: new.stream_memory, files: files(new) })
+        let (limits, hold, stream_memory) = (new.tcp, new.hold, new.stream_memory);
+        Ok(Prepared { upstream, limits, hold, stream_memory, files: files(new) })
     }
 
     /// Takes it over, once the zone goes by the new configuration.
@@ -175,20 +180,29 @@ impl Servers {
         prepared.upstream.into_iter().for_each(|upstream| self.upstream.set(upstream));
         allow_files(prepared.files);
         self.tcp.set_limits(prepared.limits);
+        self.room.set_limits(prepared.hold);
         self.memory.set(prepared.stream_memory);
     }
 
+    /// Answers what is kept open, and keeps nothing open any more: who is told to ask another server is told so now.
+    pub(super) fn hold_nothing(&self) {
+        self.room.close();
+    }
+
     pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.hold_nothing();
         tokio::join!(self.tcp.stop(), self.encrypted.stop());
         self.drops.abort();
         let counters = self.udp.counters();
         tokio::task::spawn_blocking(|| self.udp.stop()).await.context("a UDP thread did not end")?;
+        self.room.end().await;
         let udp = counters.counts();
         info!(
             received = udp.received,
             answered = udp.answered,
             silent = udp.silent,
             forwarded = udp.forwarded,
+            held = udp.held,
             truncated = udp.truncated,
             failed = udp.failed,
             dropped = udp.dropped,

@@ -39,6 +39,7 @@ pub(super) fn for_zone(config: &Config, own: &[IpAddr]) -> zone::Settings {
         upstream: !config.upstream.is_empty(),
         explain: config.explain.clone(),
         discovery: config.discovery.clone(),
+        holding: config.holding,
     }
 }
 

@@ -166,7 +166,7 @@ pub(super) async fn accept<F: Future<Output = ()> + Send + 'static>(
 /// Who holds a connection. On the Internet a machine has an IPv6 /64 to itself (RFC 6177), and each of its addresses for
 /// the asking; within a cluster a /64 is a node's pods, or all there are, so that there each address counts (unique local
 /// and link-local ones, RFC 4193 and 4291).
-fn client_of(peer: IpAddr) -> IpAddr {
+pub(super) fn client_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) if !v6.is_unique_local() && !v6.is_unicast_link_local() => {
             IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)))

@@ -19,6 +19,9 @@ pub struct UdpCounts {
     pub silent: u64,
     /// Handed to the upstream; their replies count as answered once they are sent.
     pub forwarded: u64,
+    /// Kept open, for a replica that is not ready yet; their replies count as answered once they are sent. One that is sent
+    /// again meanwhile has no reply of its own.
+    pub held: u64,
     /// Replies with TC.
     pub truncated: u64,
     /// Replies that could not be sent.
@@ -35,6 +38,7 @@ pub(super) struct Counter {
     answered: AtomicU64,
     silent: AtomicU64,
     forwarded: AtomicU64,
+    held: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -50,6 +54,7 @@ impl Counter {
         add(&self.answered, more.answered);
         add(&self.silent, more.silent);
         add(&self.forwarded, more.forwarded);
+        add(&self.held, more.held);
         add(&self.failed, more.failed);
     }
 
@@ -61,7 +66,7 @@ impl Counter {
 
 #[derive(Debug)]
 struct Cells {
-    /// A thread and a socket each, and one cell more for the replies that waited for the upstream.
+    /// A thread and a socket each, and one cell more for the replies that waited.
     cells: Box<[Counter]>,
     sockets: Vec<Arc<UdpSocket>>,
     queries: QueryCounters,
@@ -104,6 +109,7 @@ impl UdpCounters {
             answered: sum(|counter| &counter.answered),
             silent: sum(|counter| &counter.silent),
             forwarded: sum(|counter| &counter.forwarded),
+            held: sum(|counter| &counter.held),
             truncated: self.0.queries.truncated(),
             failed: sum(|counter| &counter.failed),
             dropped: self.0.sockets.iter().filter_map(|socket| dropped(socket)).map(u64::from).sum(),

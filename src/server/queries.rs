@@ -104,6 +104,11 @@ impl QueryCell {
         self.durations.add(nanoseconds(began.elapsed()), 1, add_shared);
     }
 
+    /// The same of one that was kept open on purpose: how long says nothing of the server.
+    pub(super) fn count_held(&self, asked: Asked, request: usize, reply: &[u8]) {
+        self.add(asked, request, reply, reply.len(), add_shared);
+    }
+
     fn add(
         &self,
         asked: Asked,
@@ -134,7 +139,7 @@ impl QueryCell {
 
 #[derive(Debug, Default)]
 struct Cells {
-    /// Of the replies that waited for the upstream.
+    /// Of the replies that waited.
     late: QueryCell,
     /// Never less: what somebody counted stays counted when they end.
     cells: Mutex<Vec<Arc<QueryCell>>>,

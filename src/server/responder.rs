@@ -1,9 +1,10 @@
 //! One packet in, one packet out.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::queries::Asked;
-use crate::wire::{Name, Query, Response, pad};
+use crate::wire::{Name, Query, Response, pad, rcode};
 use crate::zone::{Answers, Lookup, Outcome, Reader, Scratch, View, answer, finish, look_up};
 
 /// The most octets that are sent over UDP, and what the OPT records of replies say: what crosses the links of
@@ -74,6 +75,14 @@ pub enum Reply {
         limit: usize,
         /// How much the client is told, should the upstream fail.
         answers: Answers,
+    },
+    /// The buffer holds the answer of this moment to a question for a replica that should be there and is not ready: who
+    /// can wait asks again when the zone changes, and sends what is said then, or at the end of its time.
+    Held {
+        /// Octets of the buffer.
+        length: usize,
+        /// For how long it may wait.
+        longest: Duration,
     },
 }
 
@@ -232,6 +241,11 @@ impl Questions<'_, '_> {
         match answer(self.view, query, lookup, &mut response, self.scratch) {
             Outcome::Done(code, reason) => {
                 Reply::Send(finish(self.view, query, response, code, reason.as_ref(), client))
+            }
+            Outcome::Awaited(milliseconds, why) => {
+                let code = rcode::NXDOMAIN;
+                let length = finish(self.view, query, response, code, why.as_ref(), client);
+                Reply::Held { length, longest: Duration::from_millis(milliseconds.into()) }
             }
             Outcome::Chase(target) => {
                 let length = response.finish(0, &[]);

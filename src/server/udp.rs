@@ -1,7 +1,7 @@
 //! UDP: threads of their own, each with a socket of its own on the shared port.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +14,14 @@ use tracing::{debug, error, warn};
 
 use super::counters::{UdpCounters, UdpCounts};
 use super::datagram::UdpSettings;
-use super::queries::{Asked, QueryCell};
+use super::hold::{ReplyTo, until};
+use super::late::{Late, seen};
+use super::queries::QueryCell;
 use super::responder::{Reply, Responder, Transport};
-use super::socket::{Batch, Calls, Envelope};
-use super::tap::{Moment, Seen, Tap};
+use super::socket::{Batch, Calls};
+use super::tap::Tap;
 use super::upstream::Chase;
-use super::{UpstreamSlot, cores};
+use super::{UpstreamSlot, WaitingRoom, cores};
 use crate::zone::Reader;
 
 /// How long a thread waits for a packet before it looks whether it shall stop.
@@ -38,19 +40,14 @@ pub struct UdpServer {
 }
 
 /// A reply that waits for the upstream.
-pub(super) struct Parked {
-    socket: Arc<UdpSocket>,
-    envelope: Envelope,
+struct Parked {
+    late: Late,
     chase: Chase,
-    asked: Asked,
-    began: Instant,
-    /// None where nobody watches.
-    moment: Option<Moment>,
 }
 
 impl UdpServer {
     /// Answers on bound sockets, a thread each. Aliases out of the zones go to `upstream` on the current
-    /// runtime; without one they are the answer.
+    /// runtime; without one they are the answer. Questions that may wait do so in `room`; without one none does.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -59,6 +56,7 @@ impl UdpServer {
         settings: &UdpSettings,
         reader: &Reader,
         upstream: Option<&UpstreamSlot>,
+        room: Option<&WaitingRoom>,
         tap: &Tap,
     ) -> io::Result<Self> {
         let calls = sockets.first().map_or(Calls::ALL, Calls::probe);
@@ -72,7 +70,7 @@ impl UdpServer {
         let (parked_tx, parked) = upstream
             .map(|upstream| {
                 let (parked_tx, parked_rx) = mpsc::channel(PARKED);
-                let finishing = finish_parked(parked_rx, upstream.clone(), counters.clone(), tap.clone());
+                let finishing = finish_parked(parked_rx, upstream.clone());
                 (parked_tx, tokio::spawn(finishing))
             })
             .unzip();
@@ -88,7 +86,7 @@ impl UdpServer {
                 cell: counters.queries().cell(),
                 responder: Responder::reserved(reader.clone(), settings.batch),
                 reader: reader.clone(),
-                parked_tx: parked_tx.clone(),
+                elsewhere: Elsewhere { parked_tx: parked_tx.clone(), room: room.cloned() },
                 tap: tap.clone(),
                 stop: Arc::clone(&stop),
             };
@@ -119,6 +117,20 @@ impl UdpServer {
     }
 }
 
+/// Who takes the questions that this thread does not wait for.
+struct Elsewhere {
+    parked_tx: Option<mpsc::Sender<Box<Parked>>>,
+    room: Option<WaitingRoom>,
+}
+
+/// What became of a question.
+enum Fate {
+    /// The length of its reply; 0 is none.
+    Answered(usize),
+    Forwarded,
+    Held,
+}
+
 struct Worker {
     socket: Arc<UdpSocket>,
     batch: usize,
@@ -129,7 +141,7 @@ struct Worker {
     cell: Arc<QueryCell>,
     responder: Responder,
     reader: Reader,
-    parked_tx: Option<mpsc::Sender<Box<Parked>>>,
+    elsewhere: Elsewhere,
     tap: Tap,
     stop: Arc<AtomicBool>,
 }
@@ -161,23 +173,34 @@ impl Worker {
                     failures = 0;
                     let (began, cell, moment) = (Instant::now(), &*self.cell, self.tap.asked());
                     let mut pinned = self.responder.pin();
-                    let (socket, parked_tx) = (&self.socket, self.parked_tx.as_ref());
+                    let (socket, elsewhere, counters, tap) =
+                        (&self.socket, &self.elsewhere, &self.counters, &self.tap);
                     let mut counts = UdpCounts::default();
                     let mut questions = pinned.look_up(batch.packets());
                     batch.respond(|index, packet, out, envelope| {
                         let Some(asked) = questions.asked(index) else { return 0 };
                         let client = envelope.client().map(|client| client.ip());
                         let reply = questions.respond_to(client, index, packet, Transport::Udp, out);
-                        let park = |chase| {
+                        let late = || {
                             let (socket, envelope) = (Arc::clone(socket), *envelope);
-                            Box::new(Parked { socket, envelope, chase, asked, began, moment })
+                            let (counters, tap) = (counters.clone(), tap.clone());
+                            Late { socket, envelope, asked, began, moment, counters, tap }
                         };
-                        let (length, forwarded) = finish(reply, packet, out, parked_tx, park);
-                        counts.forwarded += u64::from(forwarded);
-                        if length > 0 {
-                            cell.count(asked, packet.len(), out, length);
+                        match elsewhere.finish(reply, packet, out, late) {
+                            Fate::Answered(0) => 0,
+                            Fate::Answered(length) => {
+                                cell.count(asked, packet.len(), out, length);
+                                length
+                            }
+                            Fate::Forwarded => {
+                                counts.forwarded += 1;
+                                0
+                            }
+                            Fate::Held => {
+                                counts.held += 1;
+                                0
+                            }
                         }
-                        length
                     });
                     let sent = batch.send(&self.socket);
                     if let Some(moment) = moment {
@@ -186,7 +209,8 @@ impl Worker {
                     }
                     counts.received = batch.received() as u64;
                     (counts.answered, counts.failed) = (sent.sent as u64, sent.failed as u64);
-                    counts.silent = counts.received - counts.forwarded - counts.answered - counts.failed;
+                    let elsewhere = counts.forwarded + counts.held;
+                    counts.silent = counts.received - elsewhere - counts.answered - counts.failed;
                     counter.add(&counts);
                     cell.took(began, counts.answered + counts.failed);
                     if sent.failed > 0 {
@@ -225,76 +249,50 @@ fn is_wait(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
-/// The length of the reply, and whether the upstream is asked for it.
-fn finish(
-    reply: Reply,
-    packet: &[u8],
-    out: &mut [u8],
-    parked_tx: Option<&mpsc::Sender<Box<Parked>>>,
-    park: impl FnOnce(Chase) -> Box<Parked>,
-) -> (usize, bool) {
-    match reply {
-        Reply::Send(length) => (length, false),
-        Reply::Silence => (0, false),
-        Reply::Chase { length, target, rtype, limit, answers } => {
-            let (packet, partial) = (packet.into(), out[..length].into());
-            let chase = Chase { packet, partial, target, rtype, limit, answers };
-            // Without room the client asks again; by then there may be some.
-            match parked_tx.map(|tx| tx.try_send(park(chase))) {
-                Some(Ok(())) => (0, true),
-                Some(Err(
-                    mpsc::error::TrySendError::Full(parked) | mpsc::error::TrySendError::Closed(parked),
-                )) => (super::upstream::fail(&parked.chase, out), false),
-                None => (length, false),
+impl Elsewhere {
+    /// Finishes a reply, or hands its question over.
+    fn finish(&self, reply: Reply, packet: &[u8], out: &mut [u8], late: impl FnOnce() -> Late) -> Fate {
+        match reply {
+            Reply::Send(length) => Fate::Answered(length),
+            Reply::Silence => Fate::Answered(0),
+            Reply::Chase { length, target, rtype, limit, answers } => {
+                let Some(parked_tx) = &self.parked_tx else { return Fate::Answered(length) };
+                let (packet, partial) = (packet.into(), out[..length].into());
+                let chase = Chase { packet, partial, target, rtype, limit, answers };
+                // Without room the client asks again; by then there may be some.
+                match parked_tx.try_send(Box::new(Parked { late: late(), chase })) {
+                    Ok(()) => Fate::Forwarded,
+                    Err(
+                        mpsc::error::TrySendError::Full(parked) | mpsc::error::TrySendError::Closed(parked),
+                    ) => Fate::Answered(super::upstream::fail(&parked.chase, out)),
+                }
+            }
+            Reply::Held { length, longest } => {
+                let is_in = self.room.as_ref().is_some_and(|room| {
+                    let late = late();
+                    let Some(client) = late.envelope.client() else { return false };
+                    let until = until(late.began, longest);
+                    room.let_in(packet, Transport::Udp, client, until, || ReplyTo::Datagram(late))
+                });
+                if is_in { Fate::Held } else { Fate::Answered(length) }
             }
         }
     }
 }
 
-/// What the tap is shown of an exchange.
-fn seen<'a>(
-    query: &'a [u8],
-    reply: &'a [u8],
-    envelope: &Envelope,
-    bound: Option<SocketAddr>,
-    asked: Moment,
-) -> Option<Seen<'a>> {
-    let server = bound.map(|bound| (envelope.asked_at().unwrap_or(bound.ip()), bound.port()).into());
-    Some(Seen { transport: Transport::Udp, client: envelope.client()?, server, asked, query, reply })
-}
-
-async fn finish_parked(
-    mut parked_rx: mpsc::Receiver<Box<Parked>>,
-    upstream: UpstreamSlot,
-    counters: UdpCounters,
-    tap: Tap,
-) {
+async fn finish_parked(mut parked_rx: mpsc::Receiver<Box<Parked>>, upstream: UpstreamSlot) {
     // Dropped with this task, and so ended with it.
     let mut waiting = JoinSet::new();
     while let Some(parked) = parked_rx.recv().await {
         while waiting.try_join_next().is_some() {}
-        let (upstream, counters, tap) = (upstream.get(), counters.clone(), tap.clone());
+        let upstream = upstream.get();
         waiting.spawn(async move {
             let mut reply = match upstream {
                 Some(upstream) => upstream.complete(&parked.chase).await,
                 // Taken away by a reload since: the aliases alone, as without one.
                 None => parked.chase.partial.to_vec(),
             };
-            let sent = parked.envelope.send(&parked.socket, &mut reply);
-            counters.late().add_late(sent.is_ok());
-            counters.queries().late().count_late(
-                parked.asked,
-                parked.chase.packet.len(),
-                &reply,
-                parked.began,
-            );
-            if let Some(moment) = parked.moment {
-                let bound = parked.socket.local_addr().ok();
-                tap.show(seen(&parked.chase.packet, &reply, &parked.envelope, bound, moment).into_iter());
-            }
-            if let Err(error) = sent {
-                debug!(%error, "a reply could not be sent");
-            }
+            parked.late.send(&parked.chase.packet, &mut reply);
         });
     }
 }

@@ -2,6 +2,7 @@
 //! holds the two together.
 
 mod cluster;
+mod hold;
 mod operations;
 mod outages;
 mod pods;
@@ -10,6 +11,7 @@ mod push;
 mod queries;
 
 pub(super) use cluster::{Observed, Waiting, tell_cluster};
+pub(super) use hold::tell_hold;
 pub(super) use operations::tell_operations;
 pub(super) use outages::tell_outages;
 pub(super) use pods::tell_pods;

@@ -96,11 +96,17 @@ fn write_sizes(page: &mut Page<'_>, counts: &[(&str, QueryCounts)]) {
 }
 
 fn write_udp(page: &mut Page<'_>, counts: UdpCounts) {
-    let UdpCounts { answered, silent, forwarded, failed, dropped, .. } = counts;
-    let results = [("answered", answered), ("silent", silent), ("forwarded", forwarded), ("failed", failed)];
+    let UdpCounts { answered, silent, forwarded, held, failed, dropped, .. } = counts;
+    let results = [
+        ("answered", answered),
+        ("silent", silent),
+        ("forwarded", forwarded),
+        ("held", held),
+        ("failed", failed),
+    ];
     page.counter(
         "rollcall_udp_packets",
-        "UDP packets received, by what became of them; the reply to a forwarded one is answered or failed later.",
+        "UDP packets received, by what became of them; the reply to a forwarded or held one is answered or failed later.",
         results.map(|(result, count)| (vec![("result", result)], count)),
     );
     page.counter(

@@ -100,7 +100,12 @@ impl Exchange {
                 let chase = Chase { packet, partial, target, rtype, limit, answers };
                 Looked::Chase(upstream, asked, Box::new(chase))
             }
-            (Reply::Send(length) | Reply::Chase { length, .. }, Some(asked), _) => {
+            // No question waits here for a replica: streams are few and dear.
+            (
+                Reply::Send(length) | Reply::Chase { length, .. } | Reply::Held { length, .. },
+                Some(asked),
+                _,
+            ) => {
                 let length = self.transport.pad(reply, length);
                 cell.count(asked, packet.len(), reply, length);
                 cell.took(began, 1);

@@ -7,10 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
@@ -19,6 +20,7 @@ use super::stateful::Heard;
 use super::{Desk, Shared};
 use crate::server::admission::{Guard, LAST};
 use crate::server::dso::Session;
+use crate::server::hold::{ReplyTo, until};
 use crate::server::memory::{OWN, Octets, OutOfMemory, Share};
 use crate::server::queries::{Asked, QueryCell};
 use crate::server::responder::{Reply, Responder, Transport};
@@ -112,7 +114,7 @@ pub(super) struct Connection<'s, S> {
     pub(super) output: Vec<u8>,
     /// TLS has taken octets that the client was not ready to take.
     unflushed: bool,
-    /// Replies that wait for the upstream: they may be overtaken (RFC 7766, section 6.2.1.1).
+    /// Replies that wait for the upstream or a replica: they may be overtaken (RFC 7766, section 6.2.1.1).
     pub(super) waiting: Option<JoinSet<Completed>>,
     /// From its first stateful operation on.
     pub(super) session: Option<Box<Session>>,
@@ -423,7 +425,10 @@ impl<S: Stream> Connection<'_, S> {
                     let chase = Chase { packet, partial, target, rtype, limit, answers };
                     self.wait_for(upstream, asked, moment, chase)?;
                 }
-                (Reply::Send(length) | Reply::Chase { length, .. }, _) => {
+                (Reply::Held { longest, .. }, _) if self.hold(packet, longest, asked, moment)? => {
+                    self.garbage = 0;
+                }
+                (Reply::Send(length) | Reply::Chase { length, .. } | Reply::Held { length, .. }, _) => {
                     let is_garbage = reply.get(3).is_some_and(|low| u16::from(low & 15) == rcode::FORMERR);
                     self.garbage = if is_garbage { self.garbage + 1 } else { 0 };
                     let length = transport.pad(reply, length);
@@ -462,6 +467,39 @@ impl<S: Stream> Connection<'_, S> {
         Ok(())
     }
 
+    /// Has a question wait for a replica, while others overtake it. False where it may not.
+    fn hold(
+        &mut self,
+        packet: &[u8],
+        longest: Duration,
+        asked: Asked,
+        moment: Option<Moment>,
+    ) -> io::Result<bool> {
+        let shared = self.shared;
+        let (Some(room), Some(ends)) = (&shared.room, self.ends()) else { return Ok(false) };
+        let (shared, began) = (Arc::clone(shared), std::time::Instant::now());
+        let (reply_tx, reply_rx) = oneshot::channel();
+        let to = || ReplyTo::Stream(reply_tx);
+        if !room.let_in(packet, shared.transport, ends.client, until(began, longest), to) {
+            return Ok(false);
+        }
+        let share = self.share.get_or_insert_with(|| Share::new(&self.shared.memory));
+        let mut held = share.hold(packet.len()).map_err(|error| self.out_of_memory(error))?;
+        let packet: Box<[u8]> = packet.into();
+        self.waiting.get_or_insert_with(JoinSet::new).spawn(async move {
+            // Nothing where the one who keeps it ended over it.
+            let reply = shared.transport.padded(reply_rx.await.unwrap_or_default());
+            if !reply.is_empty() {
+                shared.counters.queries().late().count_held(asked, packet.len(), &reply);
+                if let Some(moment) = moment {
+                    shared.tap.show([ends.seen(moment, &packet, &reply)].into_iter());
+                }
+            }
+            held.set(reply.len()).map(|()| (reply, held))
+        });
+        Ok(true)
+    }
+
     /// Shows a reply to those who watch, if there are any.
     fn show(&self, asked: Option<Moment>, query: &[u8], reply: &[u8]) {
         if let Some((asked, ends)) = asked.and_then(|asked| Some((asked, self.ends()?))) {
@@ -475,7 +513,7 @@ impl<S: Stream> Connection<'_, S> {
         Some(Ends { transport, client: stream.peer_addr().ok()?, server: stream.local_addr().ok() })
     }
 
-    /// Questions that wait for the upstream.
+    /// Questions that wait for the upstream or a replica.
     fn in_waiting(&self) -> usize {
         self.waiting.as_ref().map_or(0, JoinSet::len)
     }

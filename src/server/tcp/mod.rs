@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use self::connection::{READ, serve};
-use super::UpstreamSlot;
 use super::admission::{Admission, Guard, accept};
 use super::dso::{Hub, PushCounters, PushLimits};
 use super::memory::StreamMemory;
@@ -26,6 +25,7 @@ use super::queries::QueryCell;
 use super::responder::{Responder, Transport};
 use super::tap::Tap;
 use super::tcp_counters::TcpCounters;
+use super::{UpstreamSlot, WaitingRoom};
 use crate::zone::Reader;
 
 /// What clients may hold.
@@ -63,6 +63,8 @@ pub struct TcpServer {
 struct Shared {
     reader: Reader,
     upstream: UpstreamSlot,
+    /// None: no question is held.
+    room: Option<WaitingRoom>,
     /// A reload replaces them, for every transport.
     limits: Arc<ArcSwap<TcpLimits>>,
     tap: Tap,
@@ -88,9 +90,11 @@ struct Desk {
 }
 
 impl Shared {
+    #[allow(clippy::too_many_arguments)] // each once
     fn new(
         reader: Reader,
         upstream: UpstreamSlot,
+        room: Option<WaitingRoom>,
         limits: Arc<ArcSwap<TcpLimits>>,
         tap: Tap,
         memory: StreamMemory,
@@ -101,6 +105,7 @@ impl Shared {
         Arc::new(Self {
             reader,
             upstream,
+            room,
             limits,
             tap,
             memory,
@@ -135,7 +140,7 @@ impl Shared {
 }
 
 impl TcpServer {
-    /// Answers on bound listeners.
+    /// Answers on bound listeners. Questions that may wait do so in `room`; without one none does.
     ///
     /// # Errors
     /// When a listener cannot be given to the runtime.
@@ -143,6 +148,7 @@ impl TcpServer {
         listeners: Vec<std::net::TcpListener>,
         reader: &Reader,
         upstream: &UpstreamSlot,
+        room: Option<&WaitingRoom>,
         limits: TcpLimits,
         tap: &Tap,
         memory: &StreamMemory,
@@ -153,6 +159,7 @@ impl TcpServer {
             shared: Shared::new(
                 reader.clone(),
                 upstream.clone(),
+                room.cloned(),
                 swapped,
                 tap.clone(),
                 memory.clone(),
@@ -183,10 +190,10 @@ impl TcpServer {
         listeners: Vec<std::net::TcpListener>,
         handshake: super::encrypted::Handshake,
     ) -> io::Result<TcpCounters> {
-        let Shared { reader, upstream, limits, tap, memory, hub, .. } = &*self.shared;
+        let Shared { reader, upstream, room, limits, tap, memory, hub, .. } = &*self.shared;
         let (limits, tap, memory, hub) = (Arc::clone(limits), tap.clone(), memory.clone(), Arc::clone(hub));
-        let (reader, upstream) = (reader.clone(), upstream.clone());
-        let shared = Shared::new(reader, upstream, limits, tap, memory, Transport::Tls, hub);
+        let (reader, upstream, room) = (reader.clone(), upstream.clone(), room.clone());
+        let shared = Shared::new(reader, upstream, room, limits, tap, memory, Transport::Tls, hub);
         self.accept(listeners, &Beginning::Handshake(handshake), &shared)?;
         Ok(shared.counters.clone())
     }

@@ -81,7 +81,7 @@ fuzz_target!(|packet: &[u8]| {
 
 fn length(reply: &Reply) -> usize {
     match reply {
-        Reply::Send(length) | Reply::Chase { length, .. } => *length,
+        Reply::Send(length) | Reply::Chase { length, .. } | Reply::Held { length, .. } => *length,
         Reply::Silence => 0,
     }
 }

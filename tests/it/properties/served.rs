@@ -148,7 +148,8 @@ impl Served {
     pub(super) fn ask(&mut self, packet: &[u8], transport: Transport) -> Asked {
         // What an answer does not write must not be read: the buffer is dirty from the answer before.
         match self.responder.respond(packet, transport, &mut self.buffer) {
-            Reply::Send(length) => Asked::Reply(self.buffer[..length].to_vec()),
+            // One that may wait is what it would be without.
+            Reply::Send(length) | Reply::Held { length, .. } => Asked::Reply(self.buffer[..length].to_vec()),
             Reply::Silence => Asked::Silence,
             Reply::Chase { length, target, rtype, limit, .. } => {
                 Asked::Chase { reply: self.buffer[..length].to_vec(), target: labels(&target), rtype, limit }
@@ -187,6 +188,7 @@ fn real_settings(settings: &OracleSettings, variant: Variant) -> (records::Setti
             .discovery
             .as_ref()
             .map(|(target, port)| zone::Discovery { target: wire(target), port: *port }),
+        holding: zone::Holding { all: variant.upstream, longest: 1000 },
     };
     (records_settings(settings), zone_settings)
 }

@@ -115,7 +115,7 @@ fn zone(pushing: &Pushing, names: &[(String, u16)]) -> View {
     for (name, rtype) in names {
         let packet = Query::parse(&format!("dig -t TYPE{rtype} {name}")).unwrap().bytes;
         let length = match responder.respond(&packet, Transport::Tcp, &mut buffer) {
-            Reply::Send(length) | Reply::Chase { length, .. } => length,
+            Reply::Send(length) | Reply::Chase { length, .. } | Reply::Held { length, .. } => length,
             Reply::Silence => panic!("silence"),
         };
         let owner = format!("{name}.");

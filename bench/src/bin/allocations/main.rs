@@ -223,7 +223,7 @@ fn check(row: &Row, responder: &mut Responder, out: &mut [u8]) -> anyhow::Result
 fn whole_thread(reader: &Reader, tap: &Tap) -> anyhow::Result<(u64, u64)> {
     let settings = UdpSettings::default();
     let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), &settings)?;
-    let server = UdpServer::start(listener.udp, &settings, reader, None, tap)?;
+    let server = UdpServer::start(listener.udp, &settings, reader, None, None, tap)?;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(listener.address)?;
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
