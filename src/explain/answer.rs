@@ -64,6 +64,8 @@ pub(super) struct Answered<'a> {
     pub(super) reason: Option<Reason<'a>>,
     /// Since when it is stale, as a sentence.
     pub(super) stale: Option<&'a str>,
+    /// For how many milliseconds a client's question is kept open before it is answered so.
+    pub(super) awaited: Option<u16>,
     /// The reply, read.
     pub(super) message: Message,
     /// The name that an upstream is asked for.
@@ -93,6 +95,7 @@ pub(super) fn ask<R>(view: &View<'_>, asked: &Asked, then: impl FnOnce(&Answered
             answer: explained.answer,
             reason: explained.reason,
             stale: explained.stale,
+            awaited: explained.awaited,
             message,
             chased: chased.map(wire::Name::to_string),
         })

@@ -184,6 +184,7 @@ fn about(state: &State<'_>, view: &View<'_>, walk: &mut Walk, form: &Form, answe
     match form {
         Form::Service { namespace, service, front } => {
             of_service(state, walk, (namespace, service), front);
+            walk.steps.extend(answered.awaited.map(awaited));
             pods::pods(state, walk, front, answered);
         }
         Form::Address(address) => walk.steps.extend(names::address(state, *address)),
@@ -228,6 +229,15 @@ fn of_service(state: &State<'_>, walk: &mut Walk, (namespace, name): (&str, &str
         walk.steps.push(step(StepId::Records, Verdict::Bad, "what cannot be published", problem.to_string()));
     }
     walk.of_service = Some(of);
+}
+
+/// That a client does not get the answer at once.
+fn awaited(milliseconds: u16) -> Step {
+    let found = format!(
+        "a client's question for it is kept open for up to {milliseconds} ms, in case that it becomes ready; the answer below is that of the end"
+    );
+    let facts = json!({"milliseconds": milliseconds});
+    with(step(StepId::Service, Verdict::Note, "rollcall/hold", found), facts)
 }
 
 fn service(state: &State<'_>, of: &OfService, looked_at: String) -> Step {
