@@ -15,6 +15,7 @@ mod examples;
 mod explain;
 mod follow;
 mod follow_replaced;
+mod hold;
 mod listening;
 mod logs;
 mod manifests;
