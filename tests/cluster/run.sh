@@ -69,8 +69,10 @@ if ((${#filters[@]})); then
   play --test-threads=2 "${filters[@]}"
 else
   play --test-threads=2 --skip faults:: --skip software::
-  # These kill servers and hold times against bounds: one at a time, with nothing beside.
-  play --test-threads=1 faults::
+  # Each has a control plane of its own, and waits most of the time.
+  play --test-threads=2 faults:: --skip faults::kill:: --skip faults::rollout::
+  # These keep the machine busy by themselves.
+  play --test-threads=1 faults::kill:: faults::rollout::
 fi
 again
 
