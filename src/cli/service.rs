@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::peers::gate::duration;
+use super::peers::duration;
 use crate::peers::{Options, Server, Surroundings};
 
 /// Servers where the command line names none; peer-finder has no flag for them.

@@ -14,7 +14,7 @@ use super::place::Place;
 use super::push;
 use super::reading::{Asked, read, serial};
 use super::stream::Connection;
-use super::tracker::{Newest, Tracker, Verdict};
+use super::tracker::{Newest, Tracker, Troubled, Verdict};
 use super::trouble::Trouble;
 use super::view::View;
 use super::way::{Server, Transport, Way};
@@ -79,6 +79,11 @@ impl Follower {
             tls,
         };
         Ok((follower, newest_rx))
+    }
+
+    /// Why nothing is known, where that is so.
+    pub(super) fn troubled(&self) -> Troubled {
+        self.tracker.troubled()
     }
 
     pub(super) async fn run(mut self) {

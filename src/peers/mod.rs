@@ -63,6 +63,7 @@ pub use way::{Server, ServerError, Transport, Way};
 #[derive(Debug)]
 pub struct Peers {
     newest_rx: tracker::Newest,
+    troubled_rx: tracker::Troubled,
     told: Option<Arc<List>>,
     task: JoinHandle<()>,
 }
@@ -74,7 +75,8 @@ impl Peers {
     /// When a name or a server is missing or wrong. A server that is away is no error: it is asked again and again.
     pub fn follow(options: Options) -> Result<Self, OptionsError> {
         let (follower, newest_rx) = follow::Follower::new(options)?;
-        Ok(Self { newest_rx, told: None, task: tokio::spawn(follower.run()) })
+        let troubled_rx = follower.troubled();
+        Ok(Self { newest_rx, troubled_rx, told: None, task: tokio::spawn(follower.run()) })
     }
 
     /// The next event. Waits for as long as nothing changes; dropped while it waits, it loses nothing. None is the end,
@@ -94,6 +96,17 @@ impl Peers {
     #[must_use]
     pub fn newest(&self) -> Option<Arc<List>> {
         self.newest_rx.borrow().clone()
+    }
+
+    /// Why nothing is known just now, where that is so. Of a list it is [`List::stale`]; before the first there is only this.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<Trouble>> {
+        self.troubled_rx.borrow().clone()
+    }
+
+    /// The same, followed by who cannot hold the peers themselves.
+    pub(crate) fn troubled(&self) -> tokio::sync::watch::Receiver<Option<Arc<Trouble>>> {
+        self.troubled_rx.clone()
     }
 }
 

@@ -25,9 +25,13 @@ pub(super) enum Verdict {
     Confirm,
 }
 
+/// Why nothing is known just now, where that is so.
+pub(super) type Troubled = watch::Receiver<Option<Arc<Trouble>>>;
+
 /// Keeps the newest list, and whoever follows it awake.
 pub(super) struct Tracker {
     newest: watch::Sender<Option<Arc<List>>>,
+    trouble: watch::Sender<Option<Arc<Trouble>>>,
     /// The last reading was empty.
     doubted: bool,
 }
@@ -35,7 +39,7 @@ pub(super) struct Tracker {
 impl Tracker {
     pub(super) fn new() -> (Self, Newest) {
         let (newest, newest_rx) = watch::channel(None);
-        (Self { newest, doubted: false }, newest_rx)
+        (Self { newest, trouble: watch::channel(None).0, doubted: false }, newest_rx)
     }
 
     /// Takes a reading over.
@@ -67,17 +71,27 @@ impl Tracker {
         Ok(Verdict::Told)
     }
 
+    /// Why nothing is known, of which there is no list before the first.
+    pub(super) fn troubled(&self) -> Troubled {
+        self.trouble.subscribe()
+    }
+
     /// Nothing is known just now. Nobody is told anything before something was known.
     pub(super) fn lost(&mut self, trouble: Trouble) {
+        let trouble = Arc::new(trouble);
+        self.trouble.send_replace(Some(Arc::clone(&trouble)));
         // That it was said once counts no longer: it was said before the trouble.
         self.doubted = false;
         let last = self.newest.borrow().clone();
         if let Some(last) = last.filter(|last| last.stale.is_none()) {
-            self.tell(List { stale: Some(Arc::new(trouble)), ..(*last).clone() });
+            self.tell(List { stale: Some(trouble), ..(*last).clone() });
         }
     }
 
     fn tell(&self, list: List) {
+        if list.stale.is_none() {
+            self.trouble.send_replace(None);
+        }
         self.newest.send_if_modified(|newest| {
             let differs = newest.as_deref() != Some(&list);
             if differs {
@@ -185,9 +199,12 @@ mod tests {
     #[test]
     fn an_outage_marks_the_last_list_once_and_says_nothing_before_the_first() {
         let mut followed = Followed::new();
+        let troubled_rx = followed.tracker.troubled();
+        let why = || troubled_rx.borrow().as_ref().map(ToString::to_string);
         followed.tracker.lost(trouble());
-        assert_eq!(followed.told(), None);
+        assert_eq!((followed.told(), why().as_deref()), (None, Some("is away")));
         followed.take(reading(&["web-0", "web-1"])).unwrap();
+        assert_eq!(why(), None);
         followed.told();
         followed.tracker.lost(trouble());
         assert_eq!(followed.told(), Some((hosts(&["web-0", "web-1"]), true)));

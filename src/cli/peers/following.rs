@@ -54,11 +54,10 @@ struct Following {
 /// Follows until a signal, or until one list is told.
 pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
     let mut end = Signals::new()?;
-    let actions = &plan.actions;
-    let endpoint =
-        plan.listen.map(|(listen, limit)| Endpoint::start(listen, limit, &actions.of, actions.choice));
-    let endpoint = endpoint.transpose()?;
     let mut peers = Peers::follow(plan.options.clone())?;
+    let actions = &plan.actions;
+    let endpoint = plan.listen.map(|listen| Endpoint::start(listen, &peers, &actions.of, actions.choice));
+    let endpoint = endpoint.transpose()?;
     let (newest, newest_rx) = watch::channel(None);
     let acts = plan.once.is_none() && !plan.actions.is_empty();
     let mut worker = acts.then(|| tokio::spawn(Arc::clone(&plan.actions).run(newest_rx, plan.at_once)));

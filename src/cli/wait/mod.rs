@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::peers::gate::{MinPeers, duration};
+use super::peers::{MinPeers, duration};
 use super::service::ServiceFlags;
 use crate::config::LogFormat;
 use crate::peers::{Inquiry, OptionsError, Surroundings};

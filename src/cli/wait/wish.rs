@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::super::peers::gate::{Gate, MinPeers};
+use super::super::peers::{Gate, MinPeers};
 use crate::peers::{Answer, Answers, List, Trouble};
 
 /// Of so many missing replicas it is asked and said why they are.

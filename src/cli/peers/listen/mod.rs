@@ -27,7 +27,7 @@ use tracing::debug;
 
 use super::told::{Choice, Of};
 use crate::admin::Patience;
-use crate::peers::List;
+use crate::peers::{List, Peers};
 use crate::run;
 
 use board::{Board, Shown, State};
@@ -80,7 +80,12 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Listens and answers, on at most `limit` connections at one time; more wait. Within a tokio runtime.
-    pub(super) fn start(listen: Listen, limit: usize, of: &Of, choice: Choice) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        (listen, limit): (Listen, usize),
+        peers: &Peers,
+        of: &Of,
+        choice: Choice,
+    ) -> anyhow::Result<Self> {
         let bind = || {
             let listener = std::net::TcpListener::bind(listen.0)?;
             listener.set_nonblocking(true)?;
@@ -90,7 +95,13 @@ impl Endpoint {
         let (listener, address) = bind().with_context(|| format!("cannot listen on {listen} (HTTP)"))?;
         let (state, state_rx) = watch::channel(State::default());
         let of = Arc::new(of.clone());
-        let board = Board::new(state_rx.clone(), Arc::clone(&of), choice, limit - limit.div_ceil(QUESTIONS));
+        let board = Board::new(
+            state_rx.clone(),
+            peers.troubled(),
+            Arc::clone(&of),
+            choice,
+            limit - limit.div_ceil(QUESTIONS),
+        );
         let routes = routes::routes(board, address.ip());
         run::say(&format!("listening http {address}"));
         let accepting = tokio::spawn(accept(listener, limit, routes, state_rx));
@@ -110,7 +121,7 @@ impl Endpoint {
 
     /// Says why there is no list yet.
     pub(super) fn hold(&self, why: &str) {
-        self.state.send_modify(|state| why.clone_into(&mut state.held));
+        self.state.send_modify(|state| state.held = Some(why.to_owned()));
     }
 
     /// Ends all streams and closes, within a second.

@@ -96,7 +96,7 @@ async fn peers(
 ) -> Response {
     patience.pages();
     let state = board.state();
-    let Some(shown) = state.newest else { return unavailable(&state.held) };
+    let Some(shown) = state.newest else { return unavailable(&board.why_none()) };
     // It may be kept, and is to be asked for again each time.
     let head = [(header::ETAG, shown.tag.as_str()), (header::CACHE_CONTROL, "no-cache")];
     if is_known(&headers, &shown.tag) {
@@ -116,7 +116,7 @@ fn is_known(headers: &HeaderMap, tag: &str) -> bool {
 async fn ready(State(board): State<Board>) -> Response {
     let state = board.state();
     match state.newest {
-        None => unavailable(&state.held),
+        None => unavailable(&board.why_none()),
         Some(shown) => text(
             StatusCode::OK,
             match &shown.list.stale {

@@ -140,7 +140,7 @@ mod tests {
     fn mk_stream() -> (watch::Sender<Told>, EventStream) {
         let (state, state_rx) = watch::channel(Told::default());
         let of = Of { service: "nginx".to_owned(), namespace: "default".to_owned(), own: None };
-        let board = Board::new(state_rx, Arc::new(of), Choice::default(), 1);
+        let board = Board::new(state_rx, watch::channel(None).1, Arc::new(of), Choice::default(), 1);
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         (state, EventStream::new(board, Arc::new(Patience::new(())), place))
     }
