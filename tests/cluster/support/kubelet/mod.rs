@@ -192,7 +192,7 @@ impl Shared {
 /// Adds to each pod template of these manifests (JSON documents) what this kubelet needs: the pods are ready when it says
 /// so, and gone when it lets them go.
 pub(crate) fn with_kubelet(object: &mut Value) {
-    if let Some(template) = object["spec"].get_mut("template") {
+    if let Some(template) = object.pointer_mut("/spec/template") {
         let annotations = json!({"rollcall.test/ready": "false", "rollcall.test/terminating": "hold"});
         let metadata = &mut template["metadata"];
         if metadata["annotations"].is_null() {
