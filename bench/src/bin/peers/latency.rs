@@ -87,21 +87,26 @@ impl Latency {
         for change in 0..2 {
             change_once(sets, random, &mut sidecars, (size, way), change)?;
         }
-        let before = (Metrics::of(self.admin)?, processor_seconds(self.pid)?, Instant::now());
+        let used = |sidecars: &Sidecars| -> anyhow::Result<[f64; 2]> {
+            Ok([processor_seconds(self.pid)?, sidecars.processor_seconds()?])
+        };
+        let (metrics, before, begin) = (Metrics::of(self.admin)?, used(&sidecars)?, Instant::now());
         let mut figures = Vec::new();
         for change in 0..changes {
             figures.extend(change_once(sets, random, &mut sidecars, (size, way), change)?);
         }
-        let (metrics, used) = (Metrics::of(self.admin)?, processor_seconds(self.pid)? - before.1);
-        let grown = |name: &str| metrics.sum(name, &[]) - before.0.sum(name, &[]);
+        let (seconds, now, after) =
+            (begin.elapsed().as_secs_f64(), Metrics::of(self.admin)?, used(&sidecars)?);
+        let grown = |name: &str| now.sum(name, &[]) - metrics.sum(name, &[]);
         let figures: Vec<String> = figures.iter().map(|figure| format!("{figure:.2}")).collect();
         println!(
-            "turn size={size} way={way} round={round} sidecars={} changes={changes} seconds={:.1} questions={} pushes={} \
-             server_s={used:.2} others={} ms={}",
+            "turn size={size} way={way} round={round} sidecars={} changes={changes} seconds={seconds:.1} questions={} pushes={} \
+             server_s={:.2} sidecars_s={:.2} others={} ms={}",
             sidecars.count(),
-            before.2.elapsed().as_secs_f64(),
             grown("rollcall_dns_queries_total"),
             grown("rollcall_push_messages_total"),
+            after[0] - before[0],
+            after[1] - before[1],
             sidecars.others()?,
             figures.join(","),
         );

@@ -103,8 +103,8 @@ fn latency(page: &mut String, lines: &Lines<'_>) -> anyhow::Result<()> {
     writeln!(page, "## From a change to the hook\n")?;
     writeln!(
         page,
-        "| peers | | hooks | p50, ms | p99, ms | range, ms | other hooks | questions a change, of a sidecar |\n\
-         |---|---|---|---|---|---|---|---|"
+        "| peers | | hooks | p50, ms | p99, ms | range, ms | other hooks | questions a change, of a sidecar | \
+         processor a change, ms: the server's, a sidecar's |\n|---|---|---|---|---|---|---|---|---|"
     )?;
     let (mut ratios, mut goals) = (Vec::new(), Vec::new());
     for size in lines.sizes()? {
@@ -118,18 +118,19 @@ fn latency(page: &mut String, lines: &Lines<'_>) -> anyhow::Result<()> {
             }
             let of = |percent| percentile(all.iter().copied(), percent);
             let (p50, p99) = (of(50), of(99));
-            let mut changes = 0.0;
-            for turn in &turns {
-                changes += turn.number::<f64>("changes")? * turn.number::<f64>("sidecars")?;
-            }
-            let questions = if way == LOOP {
-                "–".to_owned()
+            let changes = sum(&turns, "changes")?;
+            let told = turns.first().context("no turn")?.number::<f64>("sidecars")? * changes;
+            // Of the loop they are those of its lookups, of which there are as many without a change.
+            let costs = if way == LOOP {
+                "– | –".to_owned()
             } else {
-                format!("{:.1}", sum(&turns, "questions")? / changes)
+                let server = sum(&turns, "server_s")? * 1000.0 / changes;
+                let sidecar = sum(&turns, "sidecars_s")? * 1000.0 / told;
+                format!("{:.1} | {server:.1}, {sidecar:.1}", sum(&turns, "questions")? / told)
             };
             writeln!(
                 page,
-                "| {size} | {name} | {} | {p50:.1} | {p99:.1} | {:.1}–{:.1} | {} | {questions} |",
+                "| {size} | {name} | {} | {p50:.1} | {p99:.1} | {:.1}–{:.1} | {} | {costs} |",
                 all.len(),
                 of(0),
                 of(100),
@@ -337,8 +338,8 @@ mod tests {
     use super::*;
 
     const FIGURES: &str = "\
-turn size=3 way=tls round=1 sidecars=2 changes=2 seconds=1 questions=4 pushes=8 server_s=0.01 others=0 ms=1.00,2.00,3.00,4.00
-turn size=3 way=finder round=1 sidecars=2 changes=2 seconds=4 questions=9 pushes=0 server_s=0.01 others=1 ms=500.00,600.00,700.00,800.00
+turn size=3 way=tls round=1 sidecars=2 changes=2 seconds=1 questions=4 pushes=8 server_s=0.01 sidecars_s=0.02 others=0 ms=1.00,2.00,3.00,4.00
+turn size=3 way=finder round=1 sidecars=2 changes=2 seconds=4 questions=9 pushes=0 server_s=0.01 sidecars_s=0.02 others=1 ms=500.00,600.00,700.00,800.00
 quiet size=3 way=tls sidecars=2 seconds=1800.0 starting=12 questions=16 readings=4 octets=1000 pushed_octets=0 segments=64 rss_kib=8000,9000 hwm_kib=9000,9500 others=0
 quiet size=3 way=finder sidecars=2 seconds=1800.0 starting=3 questions=3600 readings=0 octets=100000 pushed_octets=0 segments=- rss_kib=8000,9000 hwm_kib=9000,9500 others=0
 subscribers over=tcp count=10 opened_s=0.1 opening_server_s=0.05 empty_kib=1000 rss_kib=1100 hwm_kib=1200 changes=2 encoded=2 messages=20 octets=900 server_s=0.02 wrong=0 first_ms=1.00,2.00 half_ms=2.00,3.00 last_ms=3.00,4.00
@@ -353,8 +354,8 @@ questions over=tcp phase=quiet pushed=0 answered=10 lost=0 p50_us=50 p99_us=90 m
         subscribers(&mut page, &Lines::of(FIGURES, "subscribers")).unwrap();
         questions(&mut page, &Lines::of(FIGURES, "questions")).unwrap();
         for row in [
-            "| 3 | `rollcall peers`, push over TLS | 4 | 2.0 | 4.0 | 1.0–4.0 | 0 | 1.0 |",
-            "| 3 | one SRV lookup a second | 4 | 600.0 | 800.0 | 500.0–800.0 | 1 | – |",
+            "| 3 | `rollcall peers`, push over TLS | 4 | 2.0 | 4.0 | 1.0–4.0 | 0 | 1.0 | 5.0, 5.0 |",
+            "| 3 | one SRV lookup a second | 4 | 600.0 | 800.0 | 500.0–800.0 | 1 | – | – |",
             "| 3 | `rollcall peers`, push over TLS | 300 | 200 |",
             "| 3 | `rollcall peers`, push over TLS | 6 | 16 of 2 in 1800 s | 16 | 16 | 60 | 1000 | 48 | 8.2 (8.2–9.2) | 9.2 (9.2–9.7) |",
             "| 3 | one SRV lookup a second | – | 3600 of 2 in 1800 s | 3600 | 3600 | 0 | 100000 | 10800 |",

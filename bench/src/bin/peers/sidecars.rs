@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use rollcall_bench::processor_seconds;
 
 use super::sets::{SERVICE, ZONE, namespace};
 
@@ -115,6 +116,12 @@ impl Sidecars {
     /// Their processes.
     pub(super) fn pids(&self) -> Vec<u32> {
         self.children.iter().map(Child::id).collect()
+    }
+
+    /// Seconds of processor time that they took so far, what they ran not included.
+    pub(super) fn processor_seconds(&self) -> anyhow::Result<f64> {
+        let each = self.pids().into_iter().map(processor_seconds);
+        each.sum::<std::io::Result<f64>>().context("a sidecar has ended")
     }
 
     /// Waits until each has run its hook for so many peers; when each hook began, as `clock` has it.
