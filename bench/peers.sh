@@ -8,8 +8,8 @@
 #                last PUSH, the server's memory, and questions over UDP beside it
 # The server has core 0; the sidecars, what they run, and what measures them have core 1; the API server has both.
 #
-# Usage: [SIZES=3,100,1000] [ROUNDS=3] [CHANGES=100] [POLLED_CHANGES=50] [SIDECARS=3] [QUIET=1380] [SUBSCRIBERS=10000]
-#        [SUBSCRIBER_CHANGES=20] [ASKING=10] [PARTS="latency quiet subscribers"] [OUT=bench/results]
+# Usage: [SIZES=3,100,1000] [ROUNDS=3] [CHANGES=100] [POLLED_CHANGES=50] [TOGETHER=1,3] [SIDECARS=3] [QUIET=1380]
+#        [SUBSCRIBERS=10000] [SUBSCRIBER_CHANGES=20] [ASKING=10] [PARTS="latency quiet subscribers"] [OUT=bench/results]
 #        bench/peers.sh [path of rollcall]
 # ROLLCALL_SMOKE=1: one round of few changes, a quiet quarter of a minute, in two minutes.
 set -euo pipefail
@@ -25,7 +25,7 @@ if [ -n "${ROLLCALL_SMOKE:-}" ]; then
 fi
 # 23 minutes of quiet: in that time every sidecar has read everything anew once at least.
 sizes=${SIZES:-3,100,1000} rounds=${ROUNDS:-3} changes=${CHANGES:-100} polled_changes=${POLLED_CHANGES:-50}
-sidecars=${SIDECARS:-3} quiet=${QUIET:-1380} subscribers=${SUBSCRIBERS:-10000}
+together=${TOGETHER:-1,3} sidecars=${SIDECARS:-3} quiet=${QUIET:-1380} subscribers=${SUBSCRIBERS:-10000}
 subscriber_changes=${SUBSCRIBER_CHANGES:-20} asking=${ASKING:-10} out=${OUT:-bench/results}
 read -ra parts <<<"${PARTS:-latency quiet subscribers}"
 [ "$(nproc)" -gt 1 ] || { say "two cores are needed: one for the server, one for the sidecars"; exit 1; }
@@ -79,7 +79,7 @@ serve() {
 latency() {
   serve rollcall
   measure latency --kubeconfig "$kubeconfig" --sizes "$sizes" --rounds "$rounds" --changes "$changes" \
-    --polled-changes "$polled_changes" --server "${addresses[rollcall]}" --tls "${tls[rollcall]}" \
+    --polled-changes "$polled_changes" --together "$together" --server "${addresses[rollcall]}" --tls "${tls[rollcall]}" \
     --admin "${admin[rollcall]}" --pid "${pids[rollcall]}" "${programs_of_sidecars[@]}"
   stop rollcall
 }
@@ -139,7 +139,7 @@ cp "$figures" "$out/peers.txt"
 heading="# Peers told, and peers that ask
 
 $(date -u +%F). $about. $(nproc) cores, Linux $(uname -r | cut -d. -f1,2). Made by \`bench/peers.sh\` in its $form form: the server on \
-core 0, $sidecars sidecars at a time and what they run on core 1; $rounds rounds of $changes changes ($polled_changes for the loop) for \
-each size; $quiet s without a change."
+core 0, sidecars and what they run on core 1; $rounds rounds of $changes changes ($polled_changes for the loop, $sidecars of which run at a \
+time) for each size; $quiet s without a change."
 echo
 "$bin/peers" report --figures "$figures" --heading "$heading" --markdown "$out/peers.md"

@@ -1,7 +1,8 @@
 //! From the API server's acknowledgement of a change to the start of what each sidecar runs for it.
 //!
 //! A change is the last peer's coming or going: the names differ, for peer-finder looks at nothing else. The ways have turns,
-//! in which only their sidecars are there. Between two changes passes a time by chance; before those that a loop is to
+//! in which only their sidecars are there: one that is pushed to, for on a machine of its own it waits for no other; then
+//! several, which share their core. Between two changes passes a time by chance; before those that a loop is to
 //! find, a whole second of it at most, so that a change falls anywhere between two lookups.
 
 use std::net::SocketAddr;
@@ -32,6 +33,9 @@ pub(super) struct Latency {
     /// Who follows them, in turn
     #[arg(long, value_enum, value_delimiter = ',', default_value = "tls,finder,tcp")]
     ways: Vec<Way>,
+    /// How many that are pushed to are there at one time, in turn
+    #[arg(long, value_delimiter = ',', default_value = "1,3")]
+    together: Vec<u8>,
     /// How often each has its turn
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -66,7 +70,11 @@ impl Latency {
         for round in 1..=self.rounds {
             for &size in &self.sizes {
                 for &way in &self.ways {
-                    self.turn(&sets, &mut random, (round, size, way))?;
+                    let loops = [self.programs.sidecars];
+                    let counts = if way == Way::Finder { &loops[..] } else { &self.together[..] };
+                    for &count in counts {
+                        self.turn(&sets, &mut random, (round, size), (way, count))?;
+                    }
                 }
             }
         }
@@ -78,11 +86,12 @@ impl Latency {
         &self,
         sets: &Sets,
         random: &mut Random,
-        (round, size, way): (usize, usize, Way),
+        (round, size): (usize, usize),
+        (way, count): (Way, u8),
     ) -> anyhow::Result<()> {
         let server = if way == Way::Tls { self.tls } else { self.server };
         let changes = if way == Way::Finder { self.polled_changes } else { self.changes };
-        let mut sidecars = Sidecars::start(&self.programs, way, server, size)?;
+        let mut sidecars = Sidecars::start(&self.programs, (way, count), server, size)?;
         // What a connection, a cache or a program does for the first time is not counted.
         for change in 0..2 {
             change_once(sets, random, &mut sidecars, (size, way), change)?;
@@ -100,9 +109,8 @@ impl Latency {
         let grown = |name: &str| now.sum(name, &[]) - metrics.sum(name, &[]);
         let figures: Vec<String> = figures.iter().map(|figure| format!("{figure:.2}")).collect();
         println!(
-            "turn size={size} way={way} round={round} sidecars={} changes={changes} seconds={seconds:.1} questions={} pushes={} \
+            "turn size={size} way={way} round={round} sidecars={count} changes={changes} seconds={seconds:.1} questions={} pushes={} \
              server_s={:.2} sidecars_s={:.2} others={} ms={}",
-            sidecars.count(),
             grown("rollcall_dns_queries_total"),
             grown("rollcall_push_messages_total"),
             after[0] - before[0],

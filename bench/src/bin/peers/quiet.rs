@@ -71,7 +71,8 @@ impl Quiet {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let mut all = Vec::new();
         for at in &self.servers {
-            all.push((at, Sidecars::start(&self.programs, at.way, at.server, at.size)?));
+            let kind = (at.way, self.programs.sidecars);
+            all.push((at, Sidecars::start(&self.programs, kind, at.server, at.size)?));
         }
         thread::sleep(SETTLE);
         let begin = Instant::now();

@@ -96,6 +96,50 @@ fn met(is_met: bool) -> &'static str {
     if is_met { "met" } else { "missed" }
 }
 
+/// The turns of one size, way and number of sidecars.
+struct Turns {
+    figures: Vec<f64>,
+    /// How often one was told of a change.
+    told: f64,
+    changes: f64,
+    questions: f64,
+    others: f64,
+    server_seconds: f64,
+    sidecar_seconds: f64,
+}
+
+impl Turns {
+    fn of(lines: &[Line<'_>], count: u32) -> anyhow::Result<Self> {
+        let wanted = count.to_string();
+        let lines: Vec<Line<'_>> =
+            lines.iter().filter(|line| line.text("sidecars") == Some(&wanted)).copied().collect();
+        let figures = lines.iter().map(|line| list(*line, "ms")).collect::<anyhow::Result<Vec<_>>>()?;
+        let changes = sum(&lines, "changes")?;
+        Ok(Self {
+            figures: figures.concat(),
+            told: changes * f64::from(count),
+            changes,
+            questions: sum(&lines, "questions")?,
+            others: sum(&lines, "others")?,
+            server_seconds: sum(&lines, "server_s")?,
+            sidecar_seconds: sum(&lines, "sidecars_s")?,
+        })
+    }
+
+    fn percentile(&self, percent: usize) -> f64 {
+        percentile(self.figures.iter().copied(), percent)
+    }
+
+    /// Two cells; of the loop they would be its lookups', of which there are as many without a change.
+    fn costs(&self, way: &str) -> String {
+        if way == LOOP {
+            return "– | –".to_owned();
+        }
+        let (questions, server) = (self.questions / self.told, self.server_seconds * 1000.0 / self.changes);
+        format!("{questions:.1} | {server:.1}, {:.1}", self.sidecar_seconds * 1000.0 / self.told)
+    }
+}
+
 fn latency(page: &mut String, lines: &Lines<'_>) -> anyhow::Result<()> {
     if lines.0.is_empty() {
         return Ok(());
@@ -111,40 +155,35 @@ fn latency(page: &mut String, lines: &Lines<'_>) -> anyhow::Result<()> {
         let mut medians = Vec::new();
         for (way, name) in WAYS {
             let turns = lines.at(size, way);
-            let each = turns.iter().map(|line| list(*line, "ms")).collect::<anyhow::Result<Vec<_>>>()?;
-            let all = each.concat();
-            if all.is_empty() {
-                continue;
-            }
-            let of = |percent| percentile(all.iter().copied(), percent);
-            let (p50, p99) = (of(50), of(99));
-            let changes = sum(&turns, "changes")?;
-            let told = turns.first().context("no turn")?.number::<f64>("sidecars")? * changes;
-            // Of the loop they are those of its lookups, of which there are as many without a change.
-            let costs = if way == LOOP {
-                "– | –".to_owned()
-            } else {
-                let server = sum(&turns, "server_s")? * 1000.0 / changes;
-                let sidecar = sum(&turns, "sidecars_s")? * 1000.0 / told;
-                format!("{:.1} | {server:.1}, {sidecar:.1}", sum(&turns, "questions")? / told)
-            };
-            writeln!(
-                page,
-                "| {size} | {name} | {} | {p50:.1} | {p99:.1} | {:.1}–{:.1} | {} | {costs} |",
-                all.len(),
-                of(0),
-                of(100),
-                sum(&turns, "others")?,
-            )?;
-            medians.push((way, name, p50, p99));
-            if way != LOOP {
-                goals.push(format!(
-                    "- {size} peers, {name}: p99 {p99:.1} ms, of {MOST_MS:.0} at most: {}.",
-                    met(p99 < MOST_MS)
-                ));
+            let counts: BTreeSet<u32> =
+                turns.iter().map(|turn| turn.number("sidecars")).collect::<anyhow::Result<_>>()?;
+            for (place, &count) in counts.iter().enumerate() {
+                let turns = Turns::of(&turns, count)?;
+                let name = match (way, count) {
+                    (LOOP, _) | (_, 1) => name.to_owned(),
+                    _ => format!("{name}, {count} on the one core"),
+                };
+                let (p50, p99) = (turns.percentile(50), turns.percentile(99));
+                writeln!(
+                    page,
+                    "| {size} | {name} | {} | {p50:.1} | {p99:.1} | {:.1}–{:.1} | {} | {} |",
+                    turns.figures.len(),
+                    turns.percentile(0),
+                    turns.percentile(100),
+                    turns.others,
+                    turns.costs(way),
+                )?;
+                // The goal is one sidecar's, as it is where each has a machine.
+                if way != LOOP && place == 0 {
+                    let is_met = met(p99 < MOST_MS);
+                    goals.push(format!(
+                        "- {size} peers, {name}: p99 {p99:.1} ms, of {MOST_MS:.0} at most: {is_met}."
+                    ));
+                }
+                medians.push((way, name, p50, p99));
             }
         }
-        if let Some((.., p50, p99)) = medians.iter().find(|(way, ..)| *way == LOOP).copied() {
+        if let Some(&(.., p50, p99)) = medians.iter().find(|(way, ..)| *way == LOOP) {
             let others = medians.iter().filter(|(way, ..)| *way != LOOP);
             ratios.extend(others.map(|(_, name, own50, own99)| {
                 format!("| {size} | {name} | {:.0} | {:.0} |", p50 / own50, p99 / own99)
@@ -339,6 +378,7 @@ mod tests {
 
     const FIGURES: &str = "\
 turn size=3 way=tls round=1 sidecars=2 changes=2 seconds=1 questions=4 pushes=8 server_s=0.01 sidecars_s=0.02 others=0 ms=1.00,2.00,3.00,4.00
+turn size=3 way=tls round=1 sidecars=1 changes=2 seconds=1 questions=2 pushes=4 server_s=0.01 sidecars_s=0.02 others=0 ms=1.00,3.00
 turn size=3 way=finder round=1 sidecars=2 changes=2 seconds=4 questions=9 pushes=0 server_s=0.01 sidecars_s=0.02 others=1 ms=500.00,600.00,700.00,800.00
 quiet size=3 way=tls sidecars=2 seconds=1800.0 starting=12 questions=16 readings=4 octets=1000 pushed_octets=0 segments=64 rss_kib=8000,9000 hwm_kib=9000,9500 others=0
 quiet size=3 way=finder sidecars=2 seconds=1800.0 starting=3 questions=3600 readings=0 octets=100000 pushed_octets=0 segments=- rss_kib=8000,9000 hwm_kib=9000,9500 others=0
@@ -354,9 +394,10 @@ questions over=tcp phase=quiet pushed=0 answered=10 lost=0 p50_us=50 p99_us=90 m
         subscribers(&mut page, &Lines::of(FIGURES, "subscribers")).unwrap();
         questions(&mut page, &Lines::of(FIGURES, "questions")).unwrap();
         for row in [
-            "| 3 | `rollcall peers`, push over TLS | 4 | 2.0 | 4.0 | 1.0–4.0 | 0 | 1.0 | 5.0, 5.0 |",
+            "| 3 | `rollcall peers`, push over TLS | 2 | 1.0 | 3.0 | 1.0–3.0 | 0 | 1.0 | 5.0, 10.0 |",
+            "| 3 | `rollcall peers`, push over TLS, 2 on the one core | 4 | 2.0 | 4.0 | 1.0–4.0 | 0 | 1.0 | 5.0, 5.0 |",
             "| 3 | one SRV lookup a second | 4 | 600.0 | 800.0 | 500.0–800.0 | 1 | – | – |",
-            "| 3 | `rollcall peers`, push over TLS | 300 | 200 |",
+            "| 3 | `rollcall peers`, push over TLS | 600 | 267 |",
             "| 3 | `rollcall peers`, push over TLS | 6 | 16 of 2 in 1800 s | 16 | 16 | 60 | 1000 | 48 | 8.2 (8.2–9.2) | 9.2 (9.2–9.7) |",
             "| 3 | one SRV lookup a second | – | 3600 of 2 in 1800 s | 3600 | 3600 | 0 | 100000 | 10800 |",
             "225 times fewer questions than the loop, of 100 at least: met; keepalives counted as questions, 47 times.",

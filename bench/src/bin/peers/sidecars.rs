@@ -42,9 +42,9 @@ pub(super) struct Programs {
     /// A folder for what they say
     #[arg(long)]
     logs: PathBuf,
-    /// How many follow a service at one time
+    /// How many loops follow a service at one time; and how many of the others, where nothing changes
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
-    sidecars: u8,
+    pub(super) sidecars: u8,
 }
 
 /// How a sidecar learns of peers.
@@ -77,10 +77,10 @@ pub(super) struct Sidecars {
 }
 
 impl Sidecars {
-    /// Starts them, and waits until each has run its hook for all peers.
+    /// Starts so many, and waits until each has run its hook for all peers.
     pub(super) fn start(
         programs: &Programs,
-        way: Way,
+        (way, count): (Way, u8),
         server: SocketAddr,
         size: usize,
     ) -> anyhow::Result<Self> {
@@ -88,7 +88,7 @@ impl Sidecars {
         socket.set_read_timeout(Some(LOOK))?;
         let to = socket.local_addr()?.to_string();
         let mut sidecars = Self { children: Vec::new(), socket, other: 0 };
-        for who in 0..programs.sidecars {
+        for who in 0..count {
             let log = programs.logs.join(format!("{way}-{size}-{who}.log"));
             let log = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
             let hook = [programs.hook.to_string_lossy().into_owned(), to.clone(), who.to_string()];
@@ -101,7 +101,7 @@ impl Sidecars {
             sidecars.children.push(child);
             if way == Way::Finder {
                 // Their lookups are not to fall together: each is a sample of its own.
-                thread::sleep(POLL / u32::from(programs.sidecars));
+                thread::sleep(POLL / u32::from(count));
             }
         }
         sidecars.wait(size).with_context(|| format!("the first hooks of way {way} at {size} peers"))?;
