@@ -70,6 +70,7 @@ impl fmt::Display for Way {
 
 /// They end with this.
 pub(super) struct Sidecars {
+    way: Way,
     children: Vec<Child>,
     socket: UdpSocket,
     /// Hooks that ran for another list than the one that was waited for.
@@ -87,7 +88,7 @@ impl Sidecars {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_read_timeout(Some(LOOK))?;
         let to = socket.local_addr()?.to_string();
-        let mut sidecars = Self { children: Vec::new(), socket, other: 0 };
+        let mut sidecars = Self { way, children: Vec::new(), socket, other: 0 };
         for who in 0..count {
             let log = programs.logs.join(format!("{way}-{size}-{who}.log"));
             let log = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -156,7 +157,12 @@ impl Sidecars {
         match self.socket.recv(&mut octets) {
             Ok(length) => {
                 let text = std::str::from_utf8(&octets[..length])?;
-                Ok(Some(Hook::read(text).with_context(|| format!("not of a hook: {text}"))?))
+                let hook = Hook::read(text).with_context(|| format!("not of a hook: {text}"))?;
+                // A sidecar that is not pushed to falls back to asking: that would be measured, and taken for push.
+                if self.way != Way::Finder && !hook.is_pushed {
+                    bail!("a sidecar has not learned of its peers by push: {text}");
+                }
+                Ok(Some(hook))
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 for child in &mut self.children {
@@ -180,18 +186,24 @@ impl Drop for Sidecars {
     }
 }
 
-/// What a hook said: `WHO BEGAN COUNT`.
+/// What a hook said: `WHO BEGAN COUNT WAY`.
 struct Hook {
     who: usize,
     began: u64,
     count: usize,
+    is_pushed: bool,
 }
 
 impl Hook {
     fn read(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let mut next = || words.next();
-        Some(Self { who: next()?.parse().ok()?, began: next()?.parse().ok()?, count: next()?.parse().ok()? })
+        Some(Self {
+            who: next()?.parse().ok()?,
+            began: next()?.parse().ok()?,
+            count: next()?.parse().ok()?,
+            is_pushed: next()? == "push",
+        })
     }
 }
 
@@ -226,8 +238,9 @@ mod tests {
 
     #[test]
     fn a_hook_says_who_when_and_how_many() {
-        let hook = Hook::read("2 123456789 1000").unwrap();
-        assert_eq!((hook.who, hook.began, hook.count), (2, 123_456_789, 1000));
-        assert!(Hook::read("2 x 3").is_none() && Hook::read("2 3").is_none());
+        let hook = Hook::read("2 123456789 1000 push").unwrap();
+        assert_eq!((hook.who, hook.began, hook.count, hook.is_pushed), (2, 123_456_789, 1000, true));
+        assert!(!Hook::read("2 123456789 1000 serial").unwrap().is_pushed);
+        assert!(Hook::read("2 x 3 push").is_none() && Hook::read("2 3").is_none());
     }
 }
