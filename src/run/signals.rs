@@ -23,9 +23,14 @@ impl Signals {
 
     /// Waits for one of them, the next each time.
     pub async fn received(&mut self) {
+        self.kind().await;
+    }
+
+    /// The same, and which it is.
+    pub async fn kind(&mut self) -> SignalKind {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
         }
     }
 }

@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::colour::plain;
 use super::progress::Progress;
 use super::wish::{Known, Wish};
 use crate::peers::{Answers, Backoff, Inquiry, Options, Peers, Trouble};
+use crate::run::Signals;
 
 /// Between two rounds of questions while the list stands still.
 const ROUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
@@ -55,8 +56,7 @@ struct Asker {
 /// Waits until all is there, the time is over, or a signal comes.
 pub(super) async fn wait(plan: Plan) -> anyhow::Result<ExitCode> {
     let Plan { options, inquiry, wish, timeout, quiet } = plan;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut signals = Signals::new()?;
     let mut progress = Progress::begin(quiet, &format!("{wish}: {}", inquiry.service()));
     let began = Instant::now();
     let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
@@ -83,8 +83,7 @@ pub(super) async fn wait(plan: Plan) -> anyhow::Result<ExitCode> {
         asker.begin(&wish, &known);
         let due = asker.inquiry.is_some().then_some(asker.due);
         tokio::select! {
-            _ = terminate.recv() => return Ok(signalled(SignalKind::terminate())),
-            _ = interrupt.recv() => return Ok(signalled(SignalKind::interrupt())),
+            kind = signals.kind() => return Ok(signalled(kind)),
             event = peers.next() => {
                 event.context("nobody follows the peers any more")?;
                 asker.hear(&wish);

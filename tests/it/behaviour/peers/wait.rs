@@ -20,12 +20,20 @@ fn command(service: &str, server: &str, args: &[&str]) -> Command {
     command
 }
 
+/// For as long as it takes.
 fn start(server: &str, args: &[&str]) -> Process {
-    Process::spawn(&mut command("nginx", server, args), Stdio::null())
+    Process::spawn(&mut command("nginx", server, &[args, &["--timeout", "0"]].concat()), Stdio::null())
 }
 
 fn run(server: &str, args: &[&str]) -> Finished {
     run_with(&mut command("nginx", server, args), "")
+}
+
+/// Within ever longer times, until it knows what to say at their end: that, and the time.
+fn in_time(server: &str, args: &[&str], said: &str) -> (Finished, &'static str) {
+    let run = |time: &&'static str| (run(server, &[args, &["--timeout", time]].concat()), *time);
+    let mut all = ["2s", "8s", "60s"].iter().map(run);
+    all.find(|(finished, _)| finished.err.contains(said)).unwrap_or_else(|| panic!("never: {said}"))
 }
 
 /// It ends well; all that it said.
@@ -79,7 +87,7 @@ fn ends_with_the_last_peer(cluster: &Cluster, server: &str) {
     let said = ends_well(waiting);
     assert!(said.ends_with("there; the peers are web-0 web-1 web-2"), "{said}");
     // Who comes later waits for nothing.
-    assert_eq!(run(server, &["--min-peers", "all", "--ordinal", "0,2"]).code, 0);
+    assert_eq!(run(server, &["--min-peers", "all", "--ordinal", "0,2", "--timeout", "0"]).code, 0);
 }
 
 #[test]
@@ -114,11 +122,11 @@ fn who_is_missing_is_said_with_the_servers_reason() {
         assert!(waiting.is_running());
     }
     // The last line of all says the same, and it is the only one where nothing else is to be said.
-    let finished = run(&server, &["--min-peers", "all", "--timeout", "8s", "--quiet"]);
+    let missing = "1 of 2 peers are there; missing web-1: NXDOMAIN: web-1 is not ready";
+    let (finished, time) = in_time(&server, &["--min-peers", "all", "--quiet"], missing);
     assert_eq!((finished.code, finished.out.as_str()), (1, ""), "{}", finished.err);
-    let expected =
-        "rollcall: not within 8 s: 1 of 2 peers are there; missing web-1: NXDOMAIN: web-1 is not ready";
-    assert!(finished.err.starts_with(expected) && finished.err.lines().count() == 1, "{}", finished.err);
+    let expected = format!("rollcall: not within {} s: {missing}", time.trim_end_matches('s'));
+    assert!(finished.err.starts_with(&expected) && finished.err.lines().count() == 1, "{}", finished.err);
     let all = start(&server, &["--min-peers", "all"]);
     let ordinal = start(&server, &["--ordinal", "1", "--ordinal", "0"]);
     cluster.apply(&live(2, &[(0, "10.1.0.1", true), (1, "10.1.0.2", true)]));
@@ -127,16 +135,18 @@ fn who_is_missing_is_said_with_the_servers_reason() {
 }
 
 #[test]
-fn what_is_said_is_said_again_and_a_timeout_is_one() {
+fn what_is_said_is_said_again_and_at_the_end() {
     let cluster = Cluster::new(1, PUSH);
-    let mut waiting = start(&cluster.server(), &["--min-peers", "2", "--timeout", "14s"]);
+    let mut waiting = start(&cluster.server(), &["--min-peers", "2"]);
     waiting.wait_for_words(&[" s: 1 of 2 peers are there"]);
-    waiting.wait_for_words(&[" s: still 1 of 2 peers are there"]);
-    assert_eq!(waiting.end(PATIENCE).0, 1);
-    let last = waiting.wait_for_words(&["not within"]);
-    assert_eq!(last, "rollcall: not within 14 s: 1 of 2 peers are there");
-    let said = waiting.printed();
-    assert_eq!(said.matches("1 of 2 peers").count(), 3, "once, again, and at the end:\n{said}");
+    // What comes next is that it still is so: nothing is said twice for nothing.
+    let next = waiting.wait_for_words(&["1 of 2 peers are there"]);
+    assert!(next.ends_with(" s: still 1 of 2 peers are there"), "{next}");
+    let (finished, time) = in_time(&cluster.server(), &["--min-peers", "2"], "s: 1 of 2 peers are there");
+    assert_eq!((finished.code, finished.out.as_str()), (1, ""));
+    let seconds = time.trim_end_matches('s');
+    let last = format!("rollcall: not within {seconds} s: 1 of 2 peers are there");
+    assert_eq!(finished.err.lines().last(), Some(last.as_str()), "{}", finished.err);
 }
 
 #[test]
@@ -144,7 +154,7 @@ fn a_replica_of_a_service_with_an_address_of_its_own_answers() {
     let cluster = Cluster::new(1, PUSH);
     let redis = stateful("redis-svc", "redis-sts", 2).replace("clusterIP: None", "clusterIP: 10.96.0.9");
     let server = cluster.server();
-    let mut command = command("redis-svc", &server, &["--ordinal", "1"]);
+    let mut command = command("redis-svc", &server, &["--ordinal", "1", "--timeout", "0"]);
     let waiting = Process::spawn(&mut command, Stdio::null());
     cluster.apply(&documents(&[nginx(1), redis]));
     ends_well(waiting);
@@ -156,7 +166,7 @@ fn ends_when_our_name_is_ours(config: &'static str) {
     gives("10.1.0.1", "fd00::1");
     until_addresses(cluster.address, "web-0.nginx.default.svc.cluster.local", 1);
     let server = cluster.server();
-    let mut command = command("nginx", &server, &["--self-address", "--interval", "100ms"]);
+    let mut command = command("nginx", &server, &["--self-address", "--interval", "100ms", "--timeout", "0"]);
     let mut waiting = Process::spawn(command.env("POD_IPS", "10.1.0.2,fd00::2"), Stdio::null());
     waiting.wait_for_words(&["waiting for web-0 to give 10.1.0.2 fd00::2"]);
     waiting.wait_for_words(&["web-0 gives 10.1.0.1 fd00::1 and should give 10.1.0.2 fd00::2"]);
@@ -258,7 +268,7 @@ fn what_was_known_before_an_outage_does_not_end_it() {
 fn a_signal_ends_it_with_its_number() {
     let cluster = Cluster::new(1, PUSH);
     for (name, code) in [("TERM", 143), ("INT", 130)] {
-        let mut waiting = start(&cluster.server(), &["--min-peers", "2", "--timeout", "0"]);
+        let mut waiting = start(&cluster.server(), &["--min-peers", "2"]);
         waiting.wait_for_words(&["waiting for"]);
         waiting.signal(name);
         assert_eq!(waiting.end(PATIENCE).0, code, "{name}");
