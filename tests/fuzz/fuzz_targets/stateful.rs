@@ -41,6 +41,7 @@ fn written(request: &Request<'_>) -> Vec<u8> {
         }
         Operation::Subscribe(name) => (0x40, named(&name, &[])),
         Operation::Unsubscribe(of) => (0x42, of.to_be_bytes().to_vec()),
+        Operation::UnsubscribeFrom(name) => (0x42, named(&name, &[])),
         Operation::Reconfirm { name, data } => (0x43, named(&name, data)),
     };
     let mut octets = request.id.to_be_bytes().to_vec();
