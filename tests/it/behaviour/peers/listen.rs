@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
@@ -261,7 +260,7 @@ fn who_does_not_read_is_dropped() {
     });
     let mut next = eventually("the place given back", || {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(&stream, "GET /peers/events HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
         let mut stream = Stream(BufReader::new(stream));
         let line = stream.line().unwrap();
