@@ -139,16 +139,16 @@ impl Inquiry {
     }
 
     async fn replies(&mut self, server: &Server, questions: &[Question]) -> Result<Vec<Reply>, Trouble> {
-        if server.transport == Transport::Plain {
-            let datagrams = Datagrams::new(server.address, &server.to_string());
-            let trouble = match datagrams.ask(questions).await {
-                Ok(replies) => return Ok(replies),
-                Err(trouble) => trouble,
-            };
-            // Where UDP does not come through, TCP may.
-            let connection = Connection::tcp(server.address, &server.to_string()).await;
-            return connection.map_err(|_| trouble)?.ask(questions).await;
+        match self.over_stream(server, questions).await {
+            // Where TCP does not come through, UDP may: one question behind the other, and no longer all at one time.
+            Err(_) if server.transport == Transport::Plain => {
+                Datagrams::new(server.address, &server.to_string()).ask(questions).await
+            }
+            result => result,
         }
+    }
+
+    async fn over_stream(&mut self, server: &Server, questions: &[Question]) -> Result<Vec<Reply>, Trouble> {
         // One that stayed open may have been closed meanwhile: that is no trouble of the server's.
         if let Some((to, mut connection)) = self.open.take()
             && to == *server
