@@ -15,6 +15,8 @@ pub struct StreamMemory(Arc<Cells>);
 #[derive(Debug)]
 struct Cells {
     held: AtomicUsize,
+    /// Of those, what could not be refused.
+    unasked: AtomicUsize,
     most: AtomicUsize,
 }
 
@@ -27,7 +29,8 @@ impl StreamMemory {
     /// So many octets.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self(Arc::new(Cells { held: AtomicUsize::new(0), most: AtomicUsize::new(most) }))
+        let (held, unasked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Cells { held, unasked, most: AtomicUsize::new(most) }))
     }
 
     /// Changes how many there are. Who holds some keeps them, even where they are too many now.
@@ -47,16 +50,17 @@ impl StreamMemory {
         held > most - most / 4
     }
 
-    /// Whether more is held than there is: of what could not be refused.
+    /// Whether what could not be refused is more than half of what there is. What strangers hold besides does not count:
+    /// they would decide what becomes of others' sessions.
     pub(super) fn is_over(&self) -> bool {
-        let (held, most) = self.counts();
-        held > most
+        self.0.unasked.load(Ordering::Relaxed) > self.counts().1 / 2
     }
 
     /// Holds octets, whether there are as many or not: what others did has made them, and nobody is there to be refused.
     /// Who asks for some of his own is refused the sooner.
     pub(super) fn hold(&self, octets: usize) -> Held {
         self.0.held.fetch_add(octets, Ordering::Relaxed);
+        self.0.unasked.fetch_add(octets, Ordering::Relaxed);
         Held { memory: self.clone(), octets }
     }
 
@@ -79,8 +83,10 @@ pub(super) struct Held {
 impl Held {
     /// Makes them so many.
     pub(super) fn set(&mut self, octets: usize) {
-        self.memory.0.held.fetch_add(octets, Ordering::Relaxed);
-        self.memory.0.held.fetch_sub(self.octets, Ordering::Relaxed);
+        for cell in [&self.memory.0.held, &self.memory.0.unasked] {
+            cell.fetch_add(octets, Ordering::Relaxed);
+            cell.fetch_sub(self.octets, Ordering::Relaxed);
+        }
         self.octets = octets;
     }
 }
@@ -88,6 +94,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.memory.0.held.fetch_sub(self.octets, Ordering::Relaxed);
+        self.memory.0.unasked.fetch_sub(self.octets, Ordering::Relaxed);
     }
 }
 
@@ -208,15 +215,22 @@ mod tests {
     #[test]
     fn what_cannot_be_refused_is_held_and_given_back() {
         let memory = StreamMemory::new(100);
-        let mut kept = memory.hold(70);
-        assert!(!memory.is_short() && !memory.is_over());
+        // What others hold decides nothing here.
+        let share = Share::new(&memory);
+        let strangers = share.hold(OWN + 100).unwrap();
+        let mut kept = memory.hold(50);
+        assert!(memory.is_short() && !memory.is_over());
+        drop(strangers);
+        kept.set(51);
+        assert!(!memory.is_short() && memory.is_over());
         kept.set(120);
         assert!(memory.is_short() && memory.is_over());
         assert!(Share::new(&memory).hold(OWN + 1).is_err(), "who asks for more is refused");
         kept.set(20);
         assert_eq!(memory.counts().0, 20);
+        assert!(!memory.is_over());
         drop(kept);
-        assert_eq!(memory.counts().0, 0);
+        assert_eq!((memory.counts().0, memory.0.unasked.load(Ordering::Relaxed)), (0, 0));
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Hub {
 
     /// Looks at a name: all of its topics at one moment, so that a session may change from one to another.
     fn look(&self, state: &mut State, view: &View<'_>, name: &ParsedName) {
-        // Where memory is at its end, nothing waits behind what waits already.
+        // Where half of the memory is for subscribers already, nothing waits behind what waits.
         let queue = if self.memory.is_over() { 0 } else { self.limits().queue };
         let Some(named) = state.by_name.get_mut(name.as_wire()) else { return };
         let mut over: Vec<(u64, Ending)> = Vec::new();
@@ -252,7 +252,6 @@ impl Hub {
 
     /// Opens a session; None where there are as many as may be.
     pub(super) fn open(self: &Arc<Self>, transport: Transport, client: IpAddr) -> Option<Session> {
-        self.paces.forget();
         let mut state = self.lock();
         if state.stopped || state.sessions.len() >= self.limits().sessions {
             return None;
@@ -312,8 +311,12 @@ impl Hub {
             self.subscribe_to_known(&mut state, &parsed, wanted.rtype)
                 .inspect_err(|_| self.rest(&mut state))?
         };
-        let Some(named) = state.by_name.get_mut(&owner) else { return Err((rcode::SERVFAIL, later())) };
+        let Some(named) = state.by_name.get_mut(&owner) else {
+            self.rest(&mut state);
+            return Err((rcode::SERVFAIL, later()));
+        };
         let Some(topic) = named.topics.iter_mut().find(|topic| topic.rtype == wanted.rtype) else {
+            self.rest(&mut state);
             return Err((rcode::SERVFAIL, later()));
         };
         let (frames, fresh) = topic.current(&owner, pads, &self.memory);
@@ -477,14 +480,15 @@ impl State {
     fn topic(&mut self, view: &View<'_>, name: &ParsedName, rtype: u16, memory: &StreamMemory) -> Owner {
         let known = self.by_name.get_key_value(name.as_wire()).map(|(owner, _)| Arc::clone(owner));
         let owner = known.unwrap_or_else(|| name.as_wire().into());
-        let named = self.by_name.entry(Arc::clone(&owner)).or_insert_with(|| {
-            let dependence = Dependence::of(view, name);
-            self.by_dependence.entry(dependence.clone()).or_default().insert(Arc::clone(&owner));
-            Named { dependence, topics: Vec::new() }
-        });
-        if named.topics.iter().all(|topic| topic.rtype != rtype)
+        // It may have gone since it was asked about: a name that has no topic does not stay.
+        if !self.has_topic(name, rtype)
             && let Standing::Records(now) = standing(view, name, rtype)
         {
+            let named = self.by_name.entry(Arc::clone(&owner)).or_insert_with(|| {
+                let dependence = Dependence::of(view, name);
+                self.by_dependence.entry(dependence.clone()).or_default().insert(Arc::clone(&owner));
+                Named { dependence, topics: Vec::new() }
+            });
             named.topics.push(Topic::new(rtype, now, memory));
         }
         owner

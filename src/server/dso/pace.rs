@@ -4,6 +4,7 @@
 //! a loop is within every other bound, and would keep those who publish and those who subscribe waiting for it.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -17,16 +18,23 @@ const KIB: Duration = Duration::from_micros(100);
 const AT_ONCE: Duration = Duration::from_secs(4);
 /// A client that is not listened to is not for so long at least and at most: it is woken seldom, and its end is noticed.
 const REST: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
-/// Clients of which nothing needs to be remembered are looked for when there are more than so many.
+/// Clients of which nothing needs to be remembered are looked for each time that so many operations were counted, when
+/// there are more of them.
 const MANY: usize = 1024;
 
 /// When each client has paid for what it asked for; of who is not in it, nothing is due.
 #[derive(Debug, Default)]
-pub(super) struct Paces(DashMap<IpAddr, Instant>);
+pub(super) struct Paces {
+    due: DashMap<IpAddr, Instant>,
+    counted: AtomicUsize,
+}
 
 impl Paces {
     /// Counts an operation.
     pub(super) fn count(&self, client: IpAddr) -> Option<Instant> {
+        if self.counted.fetch_add(1, Ordering::Relaxed) % MANY == MANY - 1 {
+            self.forget();
+        }
         self.add(client, OPERATION)
     }
 
@@ -38,17 +46,17 @@ impl Paces {
     /// Until when the client is not to be listened to, where it asks too fast.
     fn add(&self, client: IpAddr, cost: Duration) -> Option<Instant> {
         let now = Instant::now();
-        let mut due = self.0.entry(client).or_insert(now);
+        let mut due = self.due.entry(client).or_insert(now);
         *due = (*due).max(now) + cost;
         let over = due.duration_since(now).checked_sub(AT_ONCE).filter(|over| !over.is_zero())?;
         Some(now + over.clamp(REST[0], REST[1]))
     }
 
     /// Forgets the clients of whom nothing is due, where there are many.
-    pub(super) fn forget(&self) {
-        if self.0.len() > MANY {
+    fn forget(&self) {
+        if self.due.len() > MANY {
             let now = Instant::now();
-            self.0.retain(|_, due| *due > now);
+            self.due.retain(|_, due| *due > now);
         }
     }
 }
@@ -94,11 +102,12 @@ mod tests {
         for number in 0..2000_u32 {
             paces.count(std::net::Ipv4Addr::from_bits(number).into());
         }
-        paces.forget();
-        assert_eq!(paces.0.len(), 2000);
+        assert_eq!(paces.due.len(), 2000);
         tokio::time::advance(Duration::from_secs(1)).await;
-        paces.count(client(1));
-        paces.forget();
-        assert_eq!(paces.0.len(), 1);
+        // By whatever operation comes, of whom.
+        for _ in 0..MANY {
+            paces.count(client(1));
+        }
+        assert_eq!(paces.due.len(), 1);
     }
 }
