@@ -217,7 +217,7 @@ impl Import {
                 }
                 Part::Holds => {
                     let (namespace, name) = (records.label()?, records.name()?);
-                    let hold = hold_of(records.array()?).ok_or(PartError::Object)?;
+                    let hold = hold_of(records.array()?);
                     if !self.0.services.set_hold(namespace.as_str(), &name, hold) {
                         return Err(PartError::Object);
                     }

@@ -274,7 +274,7 @@ impl Packed {
             ShapeForm::External(target) => ServiceShape::External(target.into()),
         };
         let [positive, negative, expected] = ttl;
-        let hold = self.hold_octets().and_then(hold_of);
+        let hold = self.hold_octets().map(hold_of);
         let ttl = TtlOverrides { positive, negative, expected, hold };
         Some(Service { key: key.clone(), shape, ports: unpack_ports(&ports), ttl })
     }
@@ -307,12 +307,12 @@ fn hold_number(hold: Hold) -> u16 {
 }
 
 /// What the octets of a file say of holding.
-pub(super) fn hold_of(octets: [u8; 2]) -> Option<Hold> {
+pub(super) fn hold_of(octets: [u8; 2]) -> Hold {
     match u16::from_le_bytes(octets) {
-        0 => Some(Hold::Never),
-        AS_CONFIGURED => Some(Hold::AsConfigured),
-        milliseconds @ Hold::LEAST..=Hold::LONGEST => Some(Hold::For(milliseconds)),
-        _ => None,
+        0 => Hold::Never,
+        AS_CONFIGURED => Hold::AsConfigured,
+        // Of a release with other bounds.
+        milliseconds => Hold::For(milliseconds.clamp(Hold::LEAST, Hold::LONGEST)),
     }
 }
 

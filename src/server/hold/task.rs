@@ -1,5 +1,6 @@
 //! The one who keeps the questions: lets them in, looks again when the zone changes, answers at the end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
+use tracing::error;
 
 use super::table::{Asker, Owner, Table, Waiting};
 use super::{Door, Question, ReplyTo, Stage};
@@ -113,7 +115,7 @@ impl Task {
         }
         // Before the look: what is published behind it is noticed.
         self.follower.watch(true);
-        let now = now(&mut self.responder, &mut self.reply, &question);
+        let Some(now) = look(&mut self.responder, &self.reader, &mut self.reply, &question) else { return };
         let is_awaited = matches!(now, Now::Awaited(_)) && !self.is_closed();
         if is_awaited && self.table.of_client(client) >= self.door.per_client.load(Ordering::Relaxed) {
             self.door.count(&self.door.cells.full_of_client);
@@ -165,7 +167,10 @@ impl Task {
     /// Answers one, unless it may wait on. False where it does.
     fn answer_if(&mut self, number: u64, is_last: bool) -> bool {
         let Some(question) = self.table.get(number) else { return true };
-        let now = now(&mut self.responder, &mut self.reply, question);
+        let Some(now) = look(&mut self.responder, &self.reader, &mut self.reply, question) else {
+            drop(self.table.remove(number));
+            return true;
+        };
         if matches!(now, Now::Awaited(_)) && !is_last {
             return false;
         }
@@ -210,6 +215,16 @@ impl Drop for Task {
         self.door.is_closed.store(true, Ordering::Release);
         self.follower.watch(false);
     }
+}
+
+/// Looks a question up. None where that panicked: it is dropped as on a UDP thread, and the others wait on.
+fn look(responder: &mut Responder, reader: &Reader, out: &mut [u8], question: &Question) -> Option<Now> {
+    let looked = catch_unwind(AssertUnwindSafe(|| now(responder, out, question)));
+    let looked = looked.inspect_err(|_| {
+        error!("a question that was kept open made its answer panic, which is a defect; it is dropped");
+        *responder = Responder::new(reader.clone());
+    });
+    looked.ok()
 }
 
 /// Writes what a question is answered just now.

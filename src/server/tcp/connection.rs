@@ -179,7 +179,9 @@ impl<S: Stream> Connection<'_, S> {
                 yield_now().await;
             }
             // What was read waits until there is room for what it asks for.
-            let held_back = more && self.is_crowded();
+            // Read once: between two looks at the clock it would rest by the one and not by the other, and sleep.
+            let rest = self.rest();
+            let held_back = more && (rest.is_some() || self.is_crowded());
             let others = self.shared.in_turn.load(Ordering::Relaxed);
             self.turn = (TURN[0] / (1 + others)).max(TURN[1]);
             let turn = if !self.output.is_empty() || self.unflushed {
@@ -195,7 +197,6 @@ impl<S: Stream> Connection<'_, S> {
             } else if stopping && !closed && Instant::now() >= deadline {
                 Turn::END
             } else {
-                let rest = self.rest();
                 let reads = !closed
                     && !held_back
                     && rest.is_none()
@@ -425,7 +426,10 @@ impl<S: Stream> Connection<'_, S> {
                     let chase = Chase { packet, partial, target, rtype, limit, answers };
                     self.wait_for(upstream, asked, moment, chase)?;
                 }
-                (Reply::Held { longest, .. }, _) if self.hold(packet, longest, asked, moment)? => {
+                // The last place is for a question that is answered: what is held would stop the reading.
+                (Reply::Held { longest, .. }, _)
+                    if self.in_waiting() + 1 < pipelined && self.hold(packet, longest, asked, moment)? =>
+                {
                     self.garbage = 0;
                 }
                 (Reply::Send(length) | Reply::Chase { length, .. } | Reply::Held { length, .. }, _) => {
