@@ -220,7 +220,8 @@ impl Served {
         if now == before {
             return;
         }
-        let otherwise = zone::Settings { explain: before.1.explain.clone(), ..now.1.clone() };
+        let otherwise =
+            zone::Settings { explain: before.1.explain.clone(), holding: before.1.holding, ..now.1.clone() };
         if explains == explained && now.0 == before.0 && otherwise == before.1 {
             // Who is told the reasons that are kept anyway.
             self.driver.set_zone_settings(now.1);
