@@ -18,10 +18,11 @@ struct Member {
 #[ignore = "needs the real control plane: tests/cluster/run.sh"]
 fn software_etcd_keeps_its_quorum() {
     let claims: Vec<String> = (0..5).map(|ordinal| format!("data-etcd-{ordinal}")).collect();
-    let Some(etcd) = Example::start("etcd", "etcd.yaml", &claims, &PROGRAMS) else { return };
+    let Some(etcd) = Example::start("etcd", &["first.yaml", "etcd.yaml"], &claims, &PROGRAMS) else { return };
     etcd.wait_ready("etcd", 3);
     etcd.has_members(3);
     etcd.put("etcd-0", "first", "1");
+    etcd.namespace.kubectl(&["delete", "configmap", "etcd-first"]);
 
     etcd.recreate("etcd-1", || etcd.put("etcd-0", "while-1-is-away", "2"));
     // Read from its own data, not through the others.
@@ -42,8 +43,7 @@ fn software_etcd_keeps_its_quorum() {
     etcd.recreate("etcd-2", || etcd.put("etcd-0", "while-2-is-lost", "4"));
     etcd.reads("etcd-2", &[("first", "1"), ("while-2-is-lost", "4")]);
     let again = etcd.has_members(5);
-    let id = |members: &[Member]| members.iter().find(|member| member.name == "etcd-2").unwrap().id.clone();
-    assert_ne!(id(&five), id(&again), "a member without its data is a new one");
+    assert_ne!(id(&five, "etcd-2"), id(&again, "etcd-2"), "a member without its data is a new one");
 
     etcd.scale("etcd", 3);
     let three = etcd.has_members(3);
@@ -52,7 +52,29 @@ fn software_etcd_keeps_its_quorum() {
         "{three:?}"
     );
     etcd.put("etcd-1", "of-three-again", "5");
-    etcd.reads("etcd-0", &[("first", "1"), ("while-2-is-lost", "4"), ("of-three-again", "5")]);
+    let all = [("first", "1"), ("while-2-is-lost", "4"), ("of-three-again", "5")];
+    etcd.reads("etcd-0", &all);
+
+    // A volume that is lost while nobody hears the others: it waits for them, and makes no cluster of its own meanwhile.
+    etcd.kubelet.exec("etcd-1", "etcd", &["rm", "-rf", "/data/etcd"]).unwrap();
+    for pod in ["etcd-0", "etcd-2"] {
+        etcd.kubelet.unplug(pod);
+    }
+    etcd.namespace.kubectl(&["delete", "pod", "etcd-1", "--wait=false"]);
+    wait_until("etcd-1 waits for the others", super::STEP, || {
+        let printed = etcd.kubelet.printed("etcd-1", "join");
+        if printed.contains("waits: no other member answers") { Ok(()) } else { Err(printed) }
+    });
+    etcd.namespace.kubectl(&["delete", "pod", "etcd-0", "etcd-2", "--wait=false"]);
+    etcd.wait_ready("etcd", 3);
+    let last = etcd.has_members(3);
+    assert_ne!(id(&three, "etcd-1"), id(&last, "etcd-1"), "it joined what was there");
+    etcd.reads("etcd-1", &all);
+}
+
+/// The id of the member of this name.
+fn id(members: &[Member], name: &str) -> String {
+    members.iter().find(|member| member.name == name).unwrap().id.clone()
 }
 
 impl Example {

@@ -2,7 +2,7 @@
 //! application that writes to the one and reads from all, by a file that rollcall's own image keeps.
 
 use super::Example;
-use crate::support::{repository, wait_until, with_kubelet};
+use crate::support::wait_until;
 
 const PROGRAMS: [(&str, &str); 3] = [
     ("mariadbd", "mariadb-server"),
@@ -15,9 +15,9 @@ const ALL: [&str; 3] = ["mysql-0", "mysql-1", "mysql-2"];
 #[ignore = "needs the real control plane: tests/cluster/run.sh"]
 fn software_mariadb_replicates_and_splits_reads() {
     let claims = ALL.map(|pod| format!("data-{pod}"));
-    let Some(mysql) = Example::start("mariadb", "mariadb.yaml", &claims, &PROGRAMS) else { return };
-    let app = std::fs::read_to_string(repository("deploy/examples/mariadb/app.yaml")).unwrap();
-    mysql.namespace.apply_with(&app, with_kubelet);
+    let Some(mysql) = Example::start("mariadb", &["mariadb.yaml", "app.yaml"], &claims, &PROGRAMS) else {
+        return;
+    };
     mysql.wait_ready("mysql", 3);
     mysql.sql("mysql-0", "CREATE TABLE app.kept (word VARCHAR(40) PRIMARY KEY)");
     mysql.keeps("first");

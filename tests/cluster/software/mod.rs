@@ -25,8 +25,9 @@ struct Example {
 }
 
 impl Example {
-    /// Applies `deploy/examples/FOLDER/FILE`, with volumes for these claims. None where a program is missing, which is said.
-    fn start(folder: &str, file: &str, claims: &[String], programs: &[(&str, &str)]) -> Option<Self> {
+    /// Applies these files of `deploy/examples/FOLDER`, with volumes for these claims. None where a program is missing, which
+    /// is said.
+    fn start(folder: &str, files: &[&str], claims: &[String], programs: &[(&str, &str)]) -> Option<Self> {
         for (program, package) in programs {
             let found = Command::new("which").arg(program).output().is_ok_and(|run| run.status.success());
             if !found {
@@ -41,9 +42,12 @@ impl Example {
         }
         let names = NamedNetwork::start(plane);
         let kubelet = names.kubelet(&namespace);
-        let path = repository(&format!("deploy/examples/{folder}/{file}"));
-        let manifests = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        namespace.apply_with(&manifests, with_kubelet);
+        for file in files {
+            let path = repository(&format!("deploy/examples/{folder}/{file}"));
+            let manifests =
+                std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            namespace.apply_with(&manifests, with_kubelet);
+        }
         Some(Self { kubelet, _names: names, namespace })
     }
 

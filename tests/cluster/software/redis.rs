@@ -11,7 +11,7 @@ const ALL: [&str; 3] = ["redis-0", "redis-1", "redis-2"];
 #[ignore = "needs the real control plane: tests/cluster/run.sh"]
 fn software_redis_keeps_its_data_and_a_master() {
     let claims = ALL.map(|pod| format!("data-{pod}"));
-    let Some(redis) = Example::start("redis", "redis.yaml", &claims, &PROGRAMS) else { return };
+    let Some(redis) = Example::start("redis", &["redis.yaml"], &claims, &PROGRAMS) else { return };
     redis.wait_ready("redis", 3);
     assert_eq!(redis.whole(), "redis-0", "the first replica is the first master");
     redis.set("redis-0", "first", "1");

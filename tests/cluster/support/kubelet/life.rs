@@ -228,9 +228,12 @@ impl House {
                 let uid = claim["metadata"]["uid"].as_str().unwrap().to_owned();
                 work_folder().join(format!("claim-{uid}"))
             }
-            Volume::ConfigMap(map) => {
+            Volume::ConfigMap(map, is_optional) => {
                 if !own.exists() {
                     fs::create_dir(&own).unwrap();
+                    if *is_optional && !self.shared.has_config_map(map) {
+                        return own;
+                    }
                     let map = self.shared.object("configmap", map);
                     for (file, text) in map["data"].as_object().into_iter().flatten() {
                         let file = own.join(file);

@@ -183,6 +183,11 @@ impl Shared {
         serde_json::from_str(&text).unwrap()
     }
 
+    fn has_config_map(&self, name: &str) -> bool {
+        let field = format!("--field-selector=metadata.name={name}");
+        !self.plane.kubectl(&["-n", &self.namespace, "get", "configmap", &field, "-o", "name"]).is_empty()
+    }
+
     fn secret(&self, name: &str, key: &str) -> String {
         let template = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
         self.plane.kubectl(&["-n", &self.namespace, "get", "secret", name, "-o", &template])

@@ -27,7 +27,8 @@ pub(super) enum Volume {
     Empty,
     Host(PathBuf),
     Claim(String),
-    ConfigMap(String),
+    /// Its name, and whether it may be missing.
+    ConfigMap(String, bool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Volume {
         } else if let Some(claim) = volume["persistentVolumeClaim"]["claimName"].as_str() {
             Self::Claim(claim.to_owned())
         } else if let Some(map) = volume["configMap"]["name"].as_str() {
-            Self::ConfigMap(map.to_owned())
+            Self::ConfigMap(map.to_owned(), volume["configMap"]["optional"] == true)
         } else {
             panic!("a volume of a kind that these tests have no kubelet for: {volume}")
         }
