@@ -37,6 +37,13 @@ impl Example {
         }
         let plane = ControlPlane::shared();
         let namespace = plane.namespace(folder);
+        // As strict as a namespace can be: a pod that asks for more is not made.
+        namespace.kubectl(&[
+            "label",
+            "namespace",
+            namespace.name(),
+            "pod-security.kubernetes.io/enforce=restricted",
+        ]);
         for claim in claims {
             plane.apply(&volume(namespace.name(), claim));
         }
