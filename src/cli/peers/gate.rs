@@ -49,7 +49,6 @@ impl Gate {
                     "{there} peers, and the server does not say how many there should be (docs/peers.md)"
                 ));
             }
-            (MinPeers::All, Some(_)) if list.missing.is_empty() => 0,
             (MinPeers::All, Some(expected)) => usize::try_from(expected).unwrap_or(usize::MAX),
             (MinPeers::Quorum, Some(_)) => list.quorum(),
         };
@@ -127,6 +126,14 @@ mod tests {
         assert!(passes("all", &mk_list(&[], &[], Some(0))));
         // Four have a quorum of three, as etcd has it.
         assert!(!passes("quorum", &mk_list(&[0, 1], &[2, 3], Some(4))));
+    }
+
+    /// `name=my.db`, or a `start` beyond all numbers: nobody can be named as missing, and nobody is there.
+    #[test]
+    fn replicas_that_can_have_no_names_are_missing_all_the_same() {
+        assert!(!passes("all", &mk_list(&[], &[], Some(3))));
+        assert!(!passes("all", &mk_list(&[0, 1], &[], Some(3))));
+        assert!(!passes("quorum", &mk_list(&[0], &[], Some(3))));
     }
 
     #[test]
