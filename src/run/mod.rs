@@ -31,4 +31,4 @@ pub mod watching;
 pub use driver::{Driver, Published};
 pub use logging::{init as init_logging, say, say_error};
 pub use serve::serve;
-pub use signals::Signals;
+pub use signals::{Signals, signalled};

@@ -1,7 +1,19 @@
 //! The signals that end a program.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// A process that a signal ends has this and the signal's number as its code, as shells have it.
+const SIGNALLED: u8 = 128;
+
+/// The exit code of a process that a signal ended before it had done what it was for: 143, 130.
+#[must_use]
+pub fn signalled(kind: SignalKind) -> ExitCode {
+    let number = u8::try_from(kind.as_raw_value()).unwrap_or_default();
+    ExitCode::from(SIGNALLED.saturating_add(number))
+}
 
 /// SIGTERM and SIGINT, heard from the moment that this is made.
 #[derive(Debug)]

@@ -48,7 +48,7 @@ pub(super) struct WaitFlags {
     #[arg(long)]
     self_address: bool,
 
-    /// Our own addresses; may be repeated, or a comma list [default: POD_IPS and POD_IP, else those of the interfaces]
+    /// With --self-address: our own addresses; may be repeated, or a comma list [default: POD_IPS and POD_IP, else those of the interfaces]
     #[arg(long, value_name = "ADDR", value_delimiter = ',', requires = "self_address")]
     address: Vec<IpAddr>,
 

@@ -5,17 +5,17 @@
 
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::SignalKind;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::colour::plain;
 use super::progress::Progress;
 use super::wish::{Known, Wish};
-use crate::peers::{Answers, Backoff, Inquiry, Options, Peers, Trouble};
-use crate::run::Signals;
+use crate::peers::{Answers, Backoff, Inquiry, List, Options, Peers, Trouble};
+use crate::run::{Signals, signalled};
 
 /// Between two rounds of questions while the list stands still.
 const ROUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
@@ -25,8 +25,6 @@ const FIRST: Duration = Duration::from_millis(700);
 const SETTLED: Duration = Duration::from_millis(100);
 /// At most so many names are said at the end.
 const MOST_NAMES: usize = 10;
-/// A process that a signal ends has this and the signal's number as its code, as shells have it.
-const SIGNALLED: u8 = 128;
 
 /// All that the command line says.
 pub(super) struct Plan {
@@ -46,6 +44,8 @@ struct Asker {
     /// None while a round is under way.
     inquiry: Option<Inquiry>,
     round: Option<Round>,
+    /// The list when it began.
+    begun_at: Option<Arc<List>>,
     /// When the next one begins.
     due: Instant,
     /// The list has changed since the last one began.
@@ -65,6 +65,7 @@ pub(super) async fn wait(plan: Plan) -> anyhow::Result<ExitCode> {
     let mut asker = Asker {
         inquiry: Some(inquiry),
         round: None,
+        begun_at: None,
         due: began + FIRST,
         changed: false,
         backoff: Backoff::new(ROUNDS.0, ROUNDS.1),
@@ -89,7 +90,7 @@ pub(super) async fn wait(plan: Plan) -> anyhow::Result<ExitCode> {
                 asker.hear(&wish);
             }
             answers = asker.ended() => {
-                known.answers = Some(answers);
+                (known.answers, known.asked_at) = (Some(answers), asker.begun_at.take());
                 known.list = peers.newest();
                 let lacks = wish.lacks(&known).join("; ");
                 if !lacks.is_empty() {
@@ -108,11 +109,6 @@ async fn until(due: Option<Instant>) {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
     }
-}
-
-fn signalled(kind: SignalKind) -> ExitCode {
-    let number = u8::try_from(kind.as_raw_value()).unwrap_or_default();
-    ExitCode::from(SIGNALLED.saturating_add(number))
 }
 
 /// Who is there, at the end.
@@ -135,6 +131,7 @@ impl Asker {
             inquiry.prefer(&list.server);
         }
         let hosts = wish.hosts(known);
+        self.begun_at.clone_from(&known.list);
         self.changed = false;
         self.round = Some(Box::pin(async move {
             let answers = inquiry.ask(&hosts).await;

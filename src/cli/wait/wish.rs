@@ -37,12 +37,28 @@ pub(super) struct Known {
     pub(super) list: Option<Arc<List>>,
     /// What was answered last to questions for single names.
     pub(super) answers: Option<Result<Answers, Trouble>>,
+    /// The list that was the newest when these were asked for.
+    pub(super) asked_at: Option<Arc<List>>,
 }
 
 impl Known {
     /// The list, where it is followed.
     fn fresh(&self) -> Option<&List> {
         self.list.as_deref().filter(|list| list.stale.is_none())
+    }
+
+    /// The answers are of the time of this list. Older ones are good for reasons, and nobody is there by them: who is
+    /// gone from the list may be gone from his name as well.
+    fn is_current(&self) -> bool {
+        match (&self.list, &self.asked_at) {
+            (Some(list), Some(asked_at)) => Arc::ptr_eq(list, asked_at),
+            (list, asked_at) => list.is_none() && asked_at.is_none(),
+        }
+    }
+
+    /// A host's own name is answered with an address, and that is so now.
+    fn has_host(&self, host: &str) -> bool {
+        self.is_current() && matches!(self.of_host(host), Some(Ok(answer)) if is_there(answer))
     }
 
     fn of_host(&self, host: &str) -> Option<&Result<Answer, Trouble>> {
@@ -140,7 +156,7 @@ impl Wish {
             return None;
         }
         let hosts = self.replicas(ordinal, known);
-        let is_there = |host: &String| matches!(known.of_host(host), Some(Ok(answer)) if is_there(answer));
+        let is_there = |host: &String| known.has_host(host);
         if !hosts.is_empty() && hosts.iter().all(is_there) {
             return None;
         }
@@ -209,7 +225,9 @@ impl Own {
                 let is_right = answer.addresses.iter().any(|address| self.addresses.contains(address));
                 // Of a family of which we know no address of ours, any may be ours.
                 if is_right && !wrong.any(is_of_known_family) {
-                    return None;
+                    let old =
+                        || format!("{host} gave {answer} before the list changed, and is asked for again");
+                    return (!known.is_current()).then(old);
                 }
                 Some(format!("{host} gives {answer} and should give {}", self.words()))
             }
@@ -269,7 +287,8 @@ mod tests {
     fn mk_known(list: Option<List>, hosts: &[(&str, Answer)]) -> Known {
         let hosts = hosts.iter().map(|(host, answer)| ((*host).to_owned(), Ok(answer.clone()))).collect();
         let answers = Answers { server: "server".to_owned(), service: Ok(Answer::default()), hosts };
-        Known { list: list.map(Arc::new), answers: Some(Ok(answers)) }
+        let list = list.map(Arc::new);
+        Known { asked_at: list.clone(), list, answers: Some(Ok(answers)) }
     }
 
     fn mk_wish(min_peers: Option<&str>, ordinals: &[u64]) -> Wish {
@@ -335,6 +354,29 @@ mod tests {
         assert_eq!(lacks(Some(two), &[("db-1", mk_answer(&[]))]).len(), 1);
         assert!(lacks(Some(mk_list(&[0], &[], None)), &[])[0].contains("none of the peers has it"));
         assert!(lacks(None, &[])[0].contains("server has not said yet who the peers are"));
+    }
+
+    /// The list has changed since, and the names may have gone with it.
+    #[test]
+    fn answers_from_before_a_change_end_no_wait() {
+        let (replica, own) = (mk_wish(Some("2"), &[1]), mk_own(&["10.0.0.2"]));
+        let mut known =
+            mk_known(Some(mk_list(&[0], &[1, 2], Some(3))), &[("web-1", mk_answer(&["10.0.0.2"]))]);
+        assert_eq!(replica.lacks(&known).len(), 1, "the list is short, the name answers");
+        assert!(own.lacks(&known).is_empty());
+        known.list = Some(Arc::new(mk_list(&[0, 2], &[1], Some(3))));
+        let said = replica.lacks(&known);
+        assert_eq!(said, ["replica 1 is not there: web-1 has 10.0.0.2 and is not listed"]);
+        assert_eq!(
+            own.lacks(&known),
+            ["web-1 gave 10.0.0.2 before the list changed, and is asked for again"]
+        );
+        // And across an outage, be it that the same peers are told behind it.
+        known.list = Some(Arc::new(stale(mk_list(&[0], &[1, 2], Some(3)))));
+        assert_eq!(own.lacks(&known).len(), 1);
+        // Asked for again, it is.
+        known.asked_at.clone_from(&known.list);
+        assert!(own.lacks(&known).is_empty());
     }
 
     #[test]
