@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand. Exit codes are 0, 1 (something is wrong with the input or the
 //! machine; said on standard error) and 2 (the command line itself; clap says it); `explain` and `watch` have a third,
-//! and `wait` ends by a signal with 128 and its number.
+//! and `wait` and `peers --once` end by a signal with 128 and its number.
 
 mod check;
 mod colour;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::info;
 
 use crate::peers::{Difference, Event, Kind, List, Options, Peer, Peers};
-use crate::run::Signals;
+use crate::run::{Signals, signalled};
 
 use super::actions::{Actions, Failed, Told};
 use super::gate::Gate;
@@ -66,7 +66,13 @@ pub(super) async fn follow(plan: Plan) -> anyhow::Result<ExitCode> {
     loop {
         let due = following.pending.as_ref().map(|pending| pending.due);
         tokio::select! {
-            () = end.received() => break,
+            kind = end.kind() => {
+                if following.plan.once.is_some() {
+                    // It was to tell a list, and has told none.
+                    return Ok(signalled(kind));
+                }
+                break;
+            }
             event = peers.next() => match event {
                 Some(event) => following.take(&event),
                 None => break,
@@ -147,7 +153,7 @@ impl Following {
                     endpoint.hold(&why);
                 }
             }
-            (self.held, self.pending) = (Some(why), None);
+            (self.held, self.pending) = (Some(why), self.staleness(&event.list));
             return;
         }
         self.held = None;
@@ -164,6 +170,15 @@ impl Following {
         self.pending = Some(Pending { list: Arc::clone(&event.list), first, due });
     }
 
+    /// Of a list that is held back it is told all the same whether the peers are followed: the last list that was told is
+    /// marked, or no longer.
+    fn staleness(&self, held: &List) -> Option<Pending> {
+        let told = self.told.as_ref().filter(|told| told.stale.is_some() != held.stale.is_some())?;
+        let list = Arc::new(List { stale: held.stale.clone(), ..(**told).clone() });
+        let now = Instant::now();
+        Some(Pending { list, first: now, due: now })
+    }
+
     /// Tells the list that is due.
     fn tell(&mut self) -> anyhow::Result<Option<Told>> {
         let Some(Pending { list, .. }) = self.pending.take() else { return Ok(None) };
@@ -173,6 +188,13 @@ impl Following {
         let before = self.told.as_ref().map(|before| choice.of(before)).unwrap_or_default();
         let difference = Difference::between(&before, &peers);
         self.told = Some(Arc::clone(&list));
+        let told = Told { peers: peers.clone(), expected: list.expected, way: list.way.as_str() };
+        self.newest.send_if_modified(|newest| {
+            // Nothing is done for other numbers alone; what is done next, be it again, has the newest.
+            let is_news = newest.as_ref().is_none_or(|before| before.peers != told.peers);
+            *newest = Some(Arc::new(told.clone()));
+            is_news
+        });
         if event.kind == Kind::Change && difference.is_empty() {
             return Ok(None);
         }
@@ -180,14 +202,6 @@ impl Following {
             endpoint.tell(&list);
         }
         self.print(&event, &peers, &difference)?;
-        let told = Told { peers, expected: list.expected, way: list.way.as_str() };
-        self.newest.send_if_modified(|newest| {
-            let is_news = newest.as_ref().is_none_or(|before| before.peers != told.peers);
-            if is_news {
-                *newest = Some(Arc::new(told.clone()));
-            }
-            is_news
-        });
         Ok(Some(told))
     }
 
@@ -206,5 +220,84 @@ impl Following {
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gate::MinPeers;
+    use super::super::told::{Choice, Of};
+    use super::*;
+    use crate::peers::{Trouble, Way};
+
+    fn mk_following(min_peers: usize) -> (Following, watch::Receiver<Option<Arc<Told>>>) {
+        let of = Of { service: "nginx".to_owned(), namespace: "default".to_owned(), own: None };
+        let (write, signal, then, on_start, on_change) = (None, None, None, None, None);
+        let choice = Choice::default();
+        let plan = Plan {
+            options: Options::default(),
+            gate: Gate { min_peers: MinPeers::Count(min_peers), own: None },
+            debounce: Duration::ZERO,
+            output: Output::None,
+            listen: None,
+            once: None,
+            at_once: false,
+            actions: Arc::new(Actions { of, choice, write, signal, then, on_start, on_change }),
+        };
+        let (newest, newest_rx) = watch::channel(None);
+        let (pending, held, told, endpoint) = (None, None, None, None);
+        (Following { plan, pending, held, told, newest, endpoint }, newest_rx)
+    }
+
+    fn mk_list(count: u64, expected: u64) -> List {
+        let peer = |ordinal: u64| Peer {
+            name: format!("web-{ordinal}.nginx.default.svc.cluster.local"),
+            host: format!("web-{ordinal}"),
+            addresses: vec![[10, 0, 0, 1].into()],
+            ports: vec![80],
+            ready: true,
+            ordinal: Some(ordinal),
+        };
+        List {
+            peers: (0..count).map(peer).collect(),
+            missing: Vec::new(),
+            expected: Some(expected),
+            stale: None,
+            way: Way::Push,
+            server: "server".to_owned(),
+        }
+    }
+
+    /// A list comes; how many peers the last one has that was told, and whether it is stale.
+    fn told(following: &mut Following, list: List) -> Option<(usize, bool)> {
+        following.take(&Event::between(None, Arc::new(list)).unwrap());
+        following.tell().unwrap();
+        following.told.as_ref().map(|told| (told.peers.len(), told.stale.is_some()))
+    }
+
+    #[test]
+    fn an_outage_is_told_of_the_last_list_while_newer_ones_are_held_back() {
+        let (mut following, _newest_rx) = mk_following(2);
+        let stale = |count| List {
+            stale: Some(Arc::new(Trouble::NoPush("the server is away"))),
+            ..mk_list(count, 3)
+        };
+        assert_eq!(told(&mut following, stale(1)), None, "nothing was told that could be marked");
+        assert_eq!(told(&mut following, mk_list(3, 3)), Some((3, false)));
+        assert_eq!(told(&mut following, mk_list(1, 3)), Some((3, false)));
+        assert_eq!(told(&mut following, stale(1)), Some((3, true)));
+        assert_eq!(told(&mut following, mk_list(1, 3)), Some((3, false)));
+        assert_eq!(told(&mut following, mk_list(2, 3)), Some((2, false)));
+    }
+
+    #[test]
+    fn what_is_done_next_has_the_newest_number_although_nothing_is_done_for_it() {
+        let (mut following, mut newest_rx) = mk_following(0);
+        told(&mut following, mk_list(3, 3));
+        assert!(newest_rx.has_changed().unwrap());
+        newest_rx.borrow_and_update();
+        told(&mut following, mk_list(3, 5));
+        assert!(!newest_rx.has_changed().unwrap(), "no hook runs for it");
+        assert_eq!(newest_rx.borrow().as_ref().unwrap().expected, Some(5));
     }
 }

@@ -24,7 +24,7 @@ use clap::{Args, ValueEnum};
 
 use super::service::{SERVER, ServiceFlags};
 use crate::config::LogFormat;
-use crate::peers::{Options, Server, Surroundings};
+use crate::peers::{Options, OptionsError, Server, Surroundings};
 use crate::run;
 
 use actions::Actions;
@@ -46,7 +46,7 @@ const USAGE: u8 = 2;
 /// Follow the peers of a headless service, and act on each change
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 ended by a signal, or --once did well; 1 something is wrong, or --timeout is over; 2 bad command line. With --once that of a hook that fails.\nPeers are learned by push (RFC 8765) where it is to be had, else over a connection that asks for the zone's serial, else by polling; each event says which. An outage marks the last list as stale, and empties it never.\n\n  rollcall peers --service nginx --namespace default --server 127.0.0.1:5300 --once --output names\n  rollcall peers --service etcd --min-peers quorum --write /shared/peers --then 'reload'\n  rollcall peers --service db --on-start /scripts/start.sh --on-change '[\"/scripts/change\", \"--now\"]'\n  peer-finder -service=db -on-start=/start.sh -on-change=/change.sh"
+    after_help = "Exit codes: 0 ended by a signal, or --once did well; 1 something is wrong, or --timeout is over; 2 bad command line. With --once that of a hook that fails, and 128 and the number of a signal that ended it before it told a list.\nPeers are learned by push (RFC 8765) where it is to be had, else over a connection that asks for the zone's serial, else by polling; each event says which. An outage marks the last list as stale, and empties it never.\n\n  rollcall peers --service nginx --namespace default --server 127.0.0.1:5300 --once --output names\n  rollcall peers --service etcd --min-peers quorum --write /shared/peers --then 'reload'\n  rollcall peers --service db --on-start /scripts/start.sh --on-change '[\"/scripts/change\", \"--now\"]'\n  peer-finder -service=db -on-start=/start.sh -on-change=/change.sh"
 )]
 pub(super) struct PeersFlags {
     #[command(flatten)]
@@ -121,7 +121,7 @@ pub(super) struct PeersFlags {
     #[arg(long)]
     ordinals: bool,
 
-    /// Show the list over HTTP as well: a port of 127.0.0.1, or ADDRESS:PORT
+    /// Show the list over HTTP as well: a port of 127.0.0.1, or ADDRESS:PORT; not with --once
     ///
     /// /peers is the list as JSON, /peers/events are the events as server-sent events, /readyz is 200 once there is a
     /// list. On loopback it is for this pod (or machine) alone, and only under a name of loopback. On another address
@@ -148,7 +148,13 @@ enum Output {
 impl PeersFlags {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         run::init_logging(LogFormat::Text);
-        follow(self.plan()?)
+        match self.plan().and_then(follow) {
+            Err(error) if is_usage(&error) => {
+                run::say_error(&format!("rollcall: {}", crate::source::chain(error.as_ref())));
+                Ok(ExitCode::from(USAGE))
+            }
+            result => result,
+        }
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
@@ -176,7 +182,7 @@ impl PeersFlags {
             options,
         };
         if self.require_self && plan.gate.own.is_none() {
-            anyhow::bail!("which of them are we? --self, POD_NAME or HOSTNAME says so");
+            return Err(NoSelf.into());
         }
         Ok(plan)
     }
@@ -195,6 +201,17 @@ impl PeersFlags {
             }
         })
     }
+}
+
+/// `--require-self` and nothing says who we are.
+#[derive(Debug, thiserror::Error)]
+#[error("which of them are we? --self, POD_NAME or HOSTNAME says so")]
+struct NoSelf;
+
+/// What is missing or no name is the command line's; files are not: certificates and templates.
+fn is_usage(error: &anyhow::Error) -> bool {
+    let is_option = |error: &OptionsError| !matches!(error, OptionsError::Tls(_));
+    error.is::<NoSelf>() || error.downcast_ref().is_some_and(is_option)
 }
 
 fn of(options: &Options, own: Option<String>) -> Of {

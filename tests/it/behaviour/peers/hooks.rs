@@ -2,11 +2,12 @@
 
 use std::fs::read_to_string;
 use std::path::Path;
+use std::process::Stdio;
 
-use super::{Cluster, Follower, PATIENCE, PUSH, command, in_time};
+use super::{Cluster, Follower, PATIENCE, PUSH, command, in_time, of_service};
 use crate::behaviour::asking::{eventually, until_addresses};
 use crate::behaviour::manifests::{NGINX, text};
-use crate::behaviour::process::{Process, run_with};
+use crate::behaviour::process::{Process, rollcall, run_with};
 
 /// Until a file reads as it should.
 fn until(path: &Path, wanted: &str) {
@@ -52,6 +53,35 @@ fn once_prints_a_list_and_ends() {
     let finished =
         in_time(|| command("127.0.0.1:1", &[]), |finished| finished.err.contains("no server says"));
     assert!(finished.code == 1 && finished.err.contains("no server says"), "{}", finished.err);
+}
+
+/// Whoever runs `--once` in front of something else is told that it never came to tell a list.
+#[test]
+fn once_that_is_ended_before_it_told_anything_has_the_signals_number() {
+    for (name, code) in [("TERM", 143), ("INT", 130)] {
+        let mut once = command("127.0.0.1:1", &["--once", "--timeout", "1h"]);
+        let mut once = Process::spawn(&mut once, Stdio::null());
+        once.wait_for_words(&["no server says"]);
+        once.signal(name);
+        assert_eq!(once.end(PATIENCE).0, code, "{name}");
+    }
+}
+
+#[test]
+fn a_bad_command_line_is_one() {
+    let mut nameless = rollcall(&["peers", "--namespace", "default", "--server", "127.0.0.1:1"]);
+    let finished = run_with(nameless.env_remove("SERVICE_NAME"), "");
+    assert!(finished.code == 2 && finished.err.contains("which service?"), "{}", finished.err);
+    for (service, args) in [("no.label", &[][..]), ("nginx", &["--once", "--listen", "0"])] {
+        let finished = run_with(&mut of_service(service, "127.0.0.1:1", args), "");
+        assert_eq!(finished.code, 2, "{service} {args:?}: {}", finished.err);
+    }
+    // A file that is not there is the machine's fault.
+    let mut unread =
+        command("127.0.0.1:1", &["--write", "x", "--format", "template", "--template", "/nowhere/template"]);
+    assert_eq!(run_with(&mut unread, "").code, 1);
+    #[cfg(feature = "tls")]
+    assert_eq!(run_with(&mut command("127.0.0.1:1", &["--tls-ca", "/nowhere/ca.crt"]), "").code, 1);
 }
 
 /// While its hook runs, `--once` hears signals as it does without: the first waits for the hook, the second for nothing.
