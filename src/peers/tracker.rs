@@ -2,10 +2,15 @@
 //!
 //! The one rule: that nobody is there is told only where whom the zone is of says so, of data that are not stale, and says
 //! it twice. Whatever else happens, the last list stays and is marked.
+//!
+//! What answers questions may be a cache, which sets AA on what it remembers (CoreDNS does) and remembers a "no" of some
+//! moment ago. Where the last list came of another server, or in another way, that "no" has to outlast it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::info;
 
 use super::list::List;
@@ -28,18 +33,29 @@ pub(super) enum Verdict {
 /// Why nothing is known just now, where that is so.
 pub(super) type Troubled = watch::Receiver<Option<Arc<Trouble>>>;
 
+/// For so long nobody is there as another server has it, or as questions have it and not pushes: longer than the 5 s for
+/// which CoreDNS remembers a "no" where nothing is configured.
+const OUTLASTED: Duration = Duration::from_secs(6);
+
+/// Who has said that nobody is there, and since when.
+struct Doubt {
+    since: Instant,
+    way: Way,
+    server: String,
+}
+
 /// Keeps the newest list, and whoever follows it awake.
 pub(super) struct Tracker {
     newest: watch::Sender<Option<Arc<List>>>,
     trouble: watch::Sender<Option<Arc<Trouble>>>,
     /// The last reading was empty.
-    doubted: bool,
+    doubt: Option<Doubt>,
 }
 
 impl Tracker {
     pub(super) fn new() -> (Self, Newest) {
         let (newest, newest_rx) = watch::channel(None);
-        (Self { newest, trouble: watch::channel(None).0, doubted: false }, newest_rx)
+        (Self { newest, trouble: watch::channel(None).0, doubt: None }, newest_rx)
     }
 
     /// Takes a reading over.
@@ -50,12 +66,11 @@ impl Tracker {
                 return Err(Trouble::Hearsay { server: server.to_owned(), stale: stale.is_some() });
             }
             let is_news = self.newest.borrow().as_ref().is_none_or(|list| !list.peers.is_empty());
-            if is_news && !self.doubted {
-                self.doubted = true;
+            if is_news && !self.is_beyond_doubt(way, server) {
                 return Ok(Verdict::Confirm);
             }
         }
-        self.doubted = false;
+        self.doubt = None;
         let is_new = |list: &Arc<List>| list.way != way || list.server != server || list.stale.is_some();
         if stale.is_none() && self.newest.borrow().as_ref().is_none_or(is_new) {
             info!(%way, server, "the peers are followed");
@@ -71,17 +86,31 @@ impl Tracker {
         Ok(Verdict::Told)
     }
 
+    /// That nobody is there is said again; where the last peers came of another server or in another way than push, for
+    /// longer than a cache remembers it.
+    fn is_beyond_doubt(&mut self, way: Way, server: &str) -> bool {
+        let Some(doubt) = self.doubt.as_ref().filter(|doubt| doubt.way == way && doubt.server == server)
+        else {
+            self.doubt = Some(Doubt { since: Instant::now(), way, server: server.to_owned() });
+            return false;
+        };
+        let is_its = |list: &Arc<List>| list.way == way && list.server == server;
+        way == Way::Push
+            || self.newest.borrow().as_ref().is_none_or(is_its)
+            || doubt.since.elapsed() > OUTLASTED
+    }
+
     /// Why nothing is known, of which there is no list before the first.
     pub(super) fn troubled(&self) -> Troubled {
         self.trouble.subscribe()
     }
 
     /// Nothing is known just now. Nobody is told anything before something was known.
-    pub(super) fn lost(&mut self, trouble: Trouble) {
-        let trouble = Arc::new(trouble);
+    pub(super) fn lost(&mut self, trouble: impl Into<Arc<Trouble>>) {
+        let trouble = trouble.into();
         self.trouble.send_replace(Some(Arc::clone(&trouble)));
         // That it was said once counts no longer: it was said before the trouble.
-        self.doubted = false;
+        self.doubt = None;
         let last = self.newest.borrow().clone();
         if let Some(last) = last.filter(|last| last.stale.is_none()) {
             self.tell(List { stale: Some(trouble), ..(*last).clone() });
@@ -176,6 +205,38 @@ mod tests {
         followed.tracker.lost(trouble());
         assert_eq!(followed.take(reading(&[])), Ok(Verdict::Confirm));
         assert_eq!(followed.told(), Some((hosts(&["web-0"]), true)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_cache_may_remember_empties_no_list_of_another_server_or_way() {
+        for (way, server, is_slow) in [
+            (Way::Serial, "server", false),
+            (Way::Push, "other", false),
+            (Way::Serial, "cache", true),
+            (Way::Poll, "server", true),
+        ] {
+            let mut followed = Followed::new();
+            followed.take(reading(&["web-0"])).unwrap();
+            followed.told();
+            let empty = |followed: &mut Followed| followed.tracker.take(reading(&[]), way, server);
+            let begun = Instant::now();
+            assert_eq!(empty(&mut followed), Ok(Verdict::Confirm), "{way} {server}");
+            while empty(&mut followed) == Ok(Verdict::Confirm) {
+                assert_eq!(followed.told(), None);
+                tokio::time::advance(Duration::from_millis(300)).await;
+                assert!(begun.elapsed() < 2 * OUTLASTED, "it is believed at last");
+            }
+            assert_eq!(followed.told(), Some((hosts(&[]), false)));
+            assert_eq!(begun.elapsed() > OUTLASTED, is_slow, "{way} {server}");
+        }
+        // What another one said before counts for nobody else.
+        let mut followed = Followed::new();
+        followed.take(reading(&["web-0"])).unwrap();
+        for server in ["cache", "other"] {
+            assert_eq!(followed.tracker.take(reading(&[]), Way::Poll, server), Ok(Verdict::Confirm));
+            tokio::time::advance(2 * OUTLASTED).await;
+        }
+        assert_eq!(followed.tracker.take(reading(&[]), Way::Poll, "other"), Ok(Verdict::Told));
     }
 
     #[test]
