@@ -1,9 +1,10 @@
 //! Follows a service for as long as somebody wants to know: the best way that is to be had, the next one where it is not.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
 use super::backoff::{Backoff, jittered};
@@ -32,8 +33,11 @@ const TRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// What was followed for less than this was not worth coming back at once for: a server that takes everybody and keeps
 /// nobody is come back to ever later, as one that takes nobody.
 const STEADY: Duration = Duration::from_secs(5);
-/// Before the next try after longer than this the list is marked.
+/// What was lost for longer than this is marked; where it was left for a better way, for longer than that.
 const UNMARKED: Duration = Duration::from_secs(1);
+const UPGRADING: Duration = Duration::from_secs(5);
+/// For how long a server of push is looked for and connected to: a zone may name many that swallow packets.
+const REACHED: Duration = Duration::from_secs(10);
 /// How long a server may ask to be left alone at most.
 const MOST_DELAY: Duration = Duration::from_secs(60);
 
@@ -42,17 +46,21 @@ pub(super) struct Follower {
     place: Place,
     servers: Vec<Server>,
     interval: Duration,
-    tracker: Tracker,
+    pub(super) tracker: Tracker,
     /// For how long the next way other than push does.
     upgrade: Backoff,
     /// That nobody is reached was said.
     said: bool,
+    /// When the last list is to be marked, be it that not all was tried yet, and why; None is what is found then.
+    mark: Option<(Instant, Option<Arc<Trouble>>)>,
+    /// Who has asked to be left alone, and until when.
+    alone: Vec<(Server, Instant)>,
     #[cfg(feature = "tls")]
     tls: super::tls::Tls,
 }
 
 /// How a way ended.
-enum Ended {
+pub(super) enum Ended {
     /// It was not to be had.
     Unreached(Trouble),
     /// It was, for a while.
@@ -75,6 +83,8 @@ impl Follower {
             tracker,
             upgrade: Backoff::new(UPGRADE.0, UPGRADE.1),
             said: false,
+            mark: None,
+            alone: Vec::new(),
             #[cfg(feature = "tls")]
             tls,
         };
@@ -98,20 +108,20 @@ impl Follower {
                     self.said = false;
                     // All of its clients lose a server at one moment: they do not come back at one.
                     let wait = backoff.wait();
-                    if let Some(trouble) = lost.filter(|_| wait > UNMARKED) {
-                        self.tracker.lost(trouble);
+                    self.is_lost(lost);
+                    if wait > UNMARKED {
+                        self.mark_now();
                     }
                     sleep(wait).await;
                 }
                 Err(trouble) => {
-                    let delay =
-                        if let Trouble::Delayed { delay, .. } = trouble { delay } else { Duration::ZERO };
-                    let delay = delay.min(MOST_DELAY).max(backoff.wait());
+                    let delay = self.all_alone().max(backoff.wait());
                     if std::mem::replace(&mut self.said, true) {
                         debug!(%trouble, "still no server says who the peers are");
                     } else {
                         warn!(%trouble, "no server says who the peers are; what was known last stays");
                     }
+                    self.mark = None;
                     self.tracker.lost(trouble);
                     sleep(delay).await;
                 }
@@ -119,32 +129,83 @@ impl Follower {
         }
     }
 
+    /// What was followed no longer is; without a trouble, because a better way may be to be had.
+    pub(super) fn is_lost(&mut self, trouble: Option<Trouble>) {
+        let patience = if trouble.is_some() { UNMARKED } else { UPGRADING };
+        self.mark = Some((Instant::now() + patience, trouble.map(Arc::new)));
+    }
+
+    /// Marks the last list where it is known why.
+    fn mark_now(&mut self) {
+        if let Some((_, Some(trouble))) = self.mark.take_if(|(_, trouble)| trouble.is_some()) {
+            self.tracker.lost(trouble);
+        }
+    }
+
+    /// Marks the last list where it is time to; this is what was found last.
+    fn mark_if_due(&mut self, found: &Arc<Trouble>) {
+        let due = self.mark.take_if(|(due, _)| *due <= Instant::now());
+        if let Some((_, trouble)) = due {
+            self.tracker.lost(trouble.unwrap_or_else(|| Arc::clone(found)));
+        }
+    }
+
+    fn is_alone(&self, server: &Server) -> bool {
+        self.alone.iter().any(|(one, until)| one == server && *until > Instant::now())
+    }
+
+    /// For how long there is nobody who does not want to be left alone.
+    fn all_alone(&self) -> Duration {
+        if !self.servers.iter().all(|server| self.is_alone(server)) {
+            return Duration::ZERO;
+        }
+        let soonest =
+            self.alone.iter().map(|(_, until)| *until).filter(|until| *until > Instant::now()).min();
+        soonest.map(|until| until.duration_since(Instant::now())).unwrap_or_default()
+    }
+
     /// Tries way by way, and in each server by server; follows the first that is to be had until it is lost.
     ///
     /// Gives why it was lost, unless it was left for a better one. Where none of the ways is to be had, the error is the one that tells most: what a server says, then that it is away.
-    async fn try_all(&mut self) -> Result<Option<Trouble>, Trouble> {
-        let mut first = None;
+    pub(super) async fn try_all(&mut self) -> Result<Option<Trouble>, Arc<Trouble>> {
+        self.alone.retain(|(_, until)| *until > Instant::now());
+        let mut first: Option<Arc<Trouble>> = None;
+        // Who asks to be left alone before anything was told may do so of push alone, and is asked in another way.
+        let mut later = Vec::new();
         for way in [Way::Push, Way::Serial, Way::Poll] {
             for server in self.servers.clone() {
-                match self.try_one(way, &server).await {
-                    // Who asks to be left alone is (RFC 8490, section 6.6.1), and says nothing meanwhile.
-                    Ended::Lost(trouble @ Trouble::Delayed { .. }) => return Err(trouble),
+                if self.is_alone(&server) {
+                    continue;
+                }
+                let (trouble, is_lost) = match self.try_one(way, &server).await {
+                    Ended::Upgrade => return Ok(None),
+                    Ended::Lost(trouble @ Trouble::Delayed { .. }) => (Arc::new(trouble), true),
                     Ended::Lost(trouble) => {
                         debug!(%way, %trouble, "a server is lost");
                         return Ok(Some(trouble));
                     }
-                    Ended::Upgrade => return Ok(None),
-                    Ended::Unreached(trouble) => {
-                        debug!(%way, %server, %trouble, "not to be had");
-                        let tells_less = |first: &Trouble| first.weight() < trouble.weight();
-                        if first.as_ref().is_none_or(tells_less) {
-                            first = Some(trouble);
-                        }
+                    Ended::Unreached(trouble) => (Arc::new(trouble), false),
+                };
+                debug!(%way, %server, %trouble, "not to be had");
+                if let Trouble::Delayed { delay, .. } = *trouble {
+                    let until = Instant::now() + delay.clamp(TRIES.0, MOST_DELAY);
+                    if is_lost {
+                        // Who asks to be left alone is (RFC 8490, section 6.6.1); the others may do.
+                        self.alone.push((server, until));
+                        self.mark = Some((Instant::now() + UNMARKED, Some(Arc::clone(&trouble))));
+                    } else {
+                        later.push((server, until));
                     }
+                }
+                self.mark_if_due(&trouble);
+                let tells_less = |first: &Arc<Trouble>| first.weight() < trouble.weight();
+                if first.as_ref().is_none_or(tells_less) {
+                    first = Some(trouble);
                 }
             }
         }
-        Err(first.unwrap_or(Trouble::NoPush("no server")))
+        self.alone.extend(later);
+        Err(first.unwrap_or_else(|| Arc::new(Trouble::NoPush("no server"))))
     }
 
     async fn try_one(&mut self, way: Way, server: &Server) -> Ended {
@@ -177,7 +238,7 @@ impl Follower {
     }
 
     /// Asks for the serial again and again, and for records when it has moved.
-    async fn ask_on(&mut self, mut asked: Asked, way: Way) -> Ended {
+    pub(super) async fn ask_on(&mut self, mut asked: Asked, way: Way) -> Ended {
         let until = Instant::now() + self.upgrade.wait();
         let mut told = false;
         let mut view = View::new(self.place.clone());
@@ -203,6 +264,7 @@ impl Follower {
     ) -> Result<bool, Trouble> {
         // First the serial: what changes while the rest is read moves it.
         let before = serial(asked, &self.place.zone).await?;
+        view.forget_services();
         let reading = read(asked, view, &self.place).await?;
         let in_doubt = !reading.settled || reading.stale.is_some();
         let verdict = self.tracker.take(reading, way, asked.server())?;
@@ -252,19 +314,23 @@ impl Follower {
     }
 
     /// A connection to the server, or to that which its zone names for push (RFC 8765, section 6.1).
-    async fn connect_push(&self, server: &Server) -> Result<Connection, Trouble> {
+    pub(super) async fn connect_push(&self, server: &Server) -> Result<Connection, Trouble> {
         if server.transport != Transport::Plain {
             return self.connect(server).await;
         }
-        let mut trouble = Trouble::NoPush("the zone names no server of push");
-        for (address, name) in discover(server, &self.place).await? {
-            let said = format!("tls://{address}#{name}");
-            match self.connect_tls(address, Some(&name), &said).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => trouble = error,
+        let reach = async {
+            let mut trouble = Trouble::NoPush("the zone names no server of push");
+            for (address, name) in discover(server, &self.place).await? {
+                let said = format!("tls://{address}#{name}");
+                match self.connect_tls(address, Some(&name), &said).await {
+                    Ok(connection) => return Ok(connection),
+                    Err(error) => trouble = error,
+                }
             }
-        }
-        Err(trouble)
+            Err(trouble)
+        };
+        let silent = |_| Trouble::Silent { server: format!("push of {server}"), patience: REACHED };
+        timeout(REACHED, reach).await.map_err(silent)?
     }
 }
 

@@ -29,6 +29,8 @@ mod datagram;
 mod event;
 mod follow;
 #[cfg(test)]
+mod follow_tests;
+#[cfg(test)]
 mod hostile_tests;
 mod inquiry;
 mod list;

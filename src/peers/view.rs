@@ -179,6 +179,12 @@ impl View {
         }
     }
 
+    /// Before all is read anew by who is told of no changes: SRV records that no longer fit into a reply are gone then, and
+    /// names are those of addresses.
+    pub(super) fn forget_services(&mut self) {
+        self.services.clear();
+    }
+
     /// Takes over what was answered to a question: all records of this name and type, where the reply holds all.
     pub(super) fn answer(&mut self, question: &Question, reply: &Reply) {
         let (owner, kind) = question;
@@ -240,10 +246,17 @@ impl View {
         name.is_within(&self.place.service) && name.label_count() == self.place.service.label_count() + 1
     }
 
+    /// A member, or the service itself: an SRV record may name any host there is, or none (RFC 2782).
+    fn is_of_service(&self, name: &Name) -> bool {
+        self.is_member(name) || *name == self.place.service
+    }
+
     fn targets(&self) -> BTreeSet<&Name> {
         let mut targets = BTreeSet::new();
         for service in &self.services {
-            if let Data::Srv { target, .. } = service {
+            if let Data::Srv { target, .. } = service
+                && self.is_of_service(target)
+            {
                 targets.insert(target);
             }
         }
@@ -286,7 +299,7 @@ impl View {
         for service in &self.services {
             let Data::Srv { target, port, .. } = service else { continue };
             let Some(addresses) = self.hosts.get(target).filter(|known| !known.is_empty()) else { continue };
-            if !is_plain(target) {
+            if !is_plain(target) || !self.is_of_service(target) {
                 continue;
             }
             // Once for each: a thousand ports of one name have the same addresses.

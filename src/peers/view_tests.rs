@@ -257,6 +257,26 @@ fn names_that_are_no_hosts_reach_nobody() {
 }
 
 #[test]
+fn hosts_elsewhere_are_nobodys_peers() {
+    let (place, root) = (place(), Name::from_message(b"\0", 0).unwrap().0);
+    let mut view = mk_view(TWO);
+    for target in [root.clone(), name("web-0.elsewhere"), name("a.web-0.nginx.default.svc.cluster.local")] {
+        let data = Data::Srv { target: target.clone(), port: 80, order: (0, 50) };
+        view.push(&Change::Add(record(&place.service, data)));
+        view.answer(&(target.clone(), rtype::A), &reply(vec![record(&target, address("10.0.0.1"))]));
+    }
+    assert_eq!(answer_all(&mut view, TWO), 4, "nobody elsewhere is asked for");
+    assert!(view.wanted().is_empty());
+    assert_eq!(told(&view), expected(&[("web-0", &["10.0.0.1"]), ("web-1", &["10.0.0.2"])]));
+    // And where there is nobody else, nobody is there.
+    let mut view = View::new(place.clone());
+    let data = Data::Srv { target: root.clone(), port: 0, order: (0, 0) };
+    view.push(&Change::Add(record(&place.service, data)));
+    view.answer(&(root.clone(), rtype::A), &reply(vec![record(&root, address("10.0.0.1"))]));
+    assert_eq!((view.wanted(), view.members()), (Vec::new(), Vec::new()));
+}
+
+#[test]
 fn a_truncated_answer_replaces_nothing() {
     let mut view = mk_view(TWO);
     answer_all(&mut view, TWO);
