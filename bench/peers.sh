@@ -105,6 +105,7 @@ subscribers() {
   local over played server secure admin most=$((subscribers + 1000))
   configure subscribers "tcp_connections = $most
 tcp_connections_per_client = $most" "sessions = $most
+subscriptions_per_client = $most
 keepalive = 3600"
   for over in tcp tls; do
     played=127.0.0.1:$(free_port) server=127.0.0.1:$(free_port) secure=127.0.0.1:$(free_port) admin=127.0.0.1:$(free_port)
