@@ -27,22 +27,28 @@ pub struct Peer {
 impl Peer {
     /// Of a StatefulSet's replicas the ninth before the tenth.
     fn rank(&self) -> (&str, Option<u64>, &str) {
-        let (set, _) = split(&self.host);
-        (if self.ordinal.is_some() { set } else { &self.host }, self.ordinal, &self.name)
+        let set = self.host.rsplit_once('-').filter(|_| self.ordinal.is_some()).map(|(set, _)| set);
+        (set.unwrap_or(&self.host), self.ordinal, &self.name)
     }
 }
 
-/// The name of the set and the digits behind its last hyphen.
-fn split(host: &str) -> (&str, Option<&str>) {
-    host.rsplit_once('-').map_or((host, None), |(set, digits)| (set, Some(digits)))
+/// The set and the number of a host that is named as a replica is: not `web-07`.
+pub(super) fn numbered(host: &str) -> Option<(&str, u64)> {
+    let (set, digits) = host.rsplit_once('-')?;
+    Some((set, crate::model::ordinal(digits.as_bytes())?))
 }
 
 /// The ordinal at the end of a host name; `web-07` is no replica's, nor is `10-244-0-7`, an endpoint without a host name.
 #[must_use]
 pub(super) fn ordinal(host: &str) -> Option<u64> {
-    let is_address = host.replace('-', ".").parse::<Ipv4Addr>().is_ok()
-        || host.replace('-', ":").parse::<Ipv6Addr>().is_ok();
-    split(host).1.filter(|_| !is_address).and_then(|digits| crate::model::ordinal(digits.as_bytes()))
+    numbered(host).map(|(_, number)| number).filter(|_| !is_address(host))
+}
+
+fn is_address(host: &str) -> bool {
+    // Of few names this has to be asked.
+    host.bytes().all(|octet| octet.is_ascii_hexdigit() || matches!(octet, b'-' | b'.'))
+        && (host.replace('-', ".").parse::<Ipv4Addr>().is_ok()
+            || host.replace('-', ":").parse::<Ipv6Addr>().is_ok())
 }
 
 /// Puts peers into their order.
@@ -106,16 +112,17 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// From one list to another.
+    /// From one list to another, in each of which a name stands once.
     #[must_use]
     pub fn between(before: &[Peer], after: &[Peer]) -> Self {
-        let by_name =
-            |peers: &'_ [Peer]| peers.iter().map(|peer| (peer.name.clone(), peer.clone())).collect();
-        let (old, new): (BTreeMap<String, Peer>, BTreeMap<String, Peer>) = (by_name(before), by_name(after));
-        let only = |peers: &[Peer], others: &BTreeMap<String, Peer>| -> Vec<Peer> {
-            peers.iter().filter(|peer| !others.contains_key(&peer.name)).cloned().collect()
-        };
-        let is_changed = |peer: &&Peer| old.get(&peer.name).is_some_and(|before| before != *peer);
+        // Most peers are the same, at the front and at the back: who is between is looked up by name.
+        let front = before.iter().zip(after).take_while(|(one, other)| one == other).count();
+        let (before, after) = (&before[front..], &after[front..]);
+        let is_same = |(one, other): &(&Peer, &Peer)| one == other;
+        let back = before.iter().rev().zip(after.iter().rev()).take_while(is_same).count();
+        let (before, after) = (&before[..before.len() - back], &after[..after.len() - back]);
+        let (old, new) = (by_name(before), by_name(after));
+        let is_changed = |peer: &&Peer| old.get(peer.name.as_str()).is_some_and(|before| before != peer);
         Self {
             added: only(after, &old),
             removed: only(before, &new),
@@ -128,6 +135,15 @@ impl Difference {
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
+}
+
+fn by_name(peers: &[Peer]) -> BTreeMap<&str, &Peer> {
+    peers.iter().map(|peer| (peer.name.as_str(), peer)).collect()
+}
+
+/// Those that are not among the others.
+fn only(peers: &[Peer], others: &BTreeMap<&str, &Peer>) -> Vec<Peer> {
+    peers.iter().filter(|peer| !others.contains_key(peer.name.as_str())).cloned().collect()
 }
 
 #[cfg(test)]
@@ -178,5 +194,34 @@ pub(super) mod tests {
         assert_eq!(difference.removed, one[..1]);
         assert_eq!(difference.changed, other[..1]);
         assert!(Difference::between(&one, &one).is_empty());
+    }
+
+    /// Wherever it is in a list, beside whatever is the same.
+    #[test]
+    fn what_differs_is_found_everywhere() {
+        for seed in 0..300 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut mk_list = || {
+                let mut peers: Vec<Peer> = Vec::new();
+                for ordinal in 0..12 {
+                    if random.u8(..4) > 0 {
+                        let address = [10, 0, 0, u8::from(random.u8(..4) == 0)];
+                        peers.push(mk_peer(&format!("web-{ordinal}"), address));
+                    }
+                }
+                peers
+            };
+            let (before, after) = (mk_list(), mk_list());
+            let find = |peers: &[Peer], name: &str| peers.iter().find(|peer| peer.name == name).cloned();
+            let of = |peers: &[Peer], is: &dyn Fn(&Peer) -> bool| -> Vec<Peer> {
+                peers.iter().filter(|peer| is(peer)).cloned().collect()
+            };
+            let expected = Difference {
+                added: of(&after, &|peer| find(&before, &peer.name).is_none()),
+                removed: of(&before, &|peer| find(&after, &peer.name).is_none()),
+                changed: of(&after, &|peer| find(&before, &peer.name).is_some_and(|old| old != *peer)),
+            };
+            assert_eq!(Difference::between(&before, &after), expected, "seed {seed}");
+        }
     }
 }
