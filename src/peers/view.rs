@@ -9,14 +9,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::bounds::{self, Excess};
-use super::list::{Peer, ordinal, sort};
+use super::list::{Peer, numbered, ordinal, sort};
 use super::place::Place;
 use crate::wire::dso::Change;
 use crate::wire::record::{Data, Record, Reply};
-use crate::wire::{Name, rcode, reverse_name, rtype};
+use crate::wire::{Name, ParsedName, ReverseName, rcode, reverse_name, rtype};
 
 /// A name and a type to ask for.
 pub(super) type Question = (Name, u16);
+
+/// What is known of a name that may be a member's.
+#[derive(Debug, Default)]
+struct Host {
+    /// The service's SRV records that name it: port, then priority and weight. Two may differ in their weight alone, for a
+    /// moment.
+    services: BTreeSet<(u16, (u16, u16))>,
+    /// The addresses of its name.
+    addresses: BTreeSet<IpAddr>,
+}
 
 /// A StatefulSet as its TXT record tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +40,15 @@ struct Set {
 #[derive(Debug)]
 pub(super) struct View {
     place: Place,
-    /// The service's SRV records, as they stand there: two may differ in their weight alone, for a moment.
-    services: BTreeSet<Data>,
+    /// How many SRV records the service has: those of all hosts.
+    services: usize,
     /// The service's A and AAAA records.
     addresses: BTreeSet<IpAddr>,
     /// Its sets' TXT records.
     texts: BTreeSet<Data>,
-    /// Addresses of the members' names.
-    hosts: BTreeMap<Name, BTreeSet<IpAddr>>,
+    /// Those that SRV records name. One that none names any more, and whose addresses are known, stays until it is looked
+    /// what is wanted: its records may be told anew by then.
+    hosts: BTreeMap<Name, Host>,
     /// Names of addresses, where there is no SRV record; None is an address that points nowhere below the service.
     names: BTreeMap<IpAddr, Option<Name>>,
     /// The addresses of members whose own names are followed, as they were pushed.
@@ -52,7 +63,7 @@ impl View {
     pub(super) fn new(place: Place) -> Self {
         Self {
             place,
-            services: BTreeSet::new(),
+            services: 0,
             addresses: BTreeSet::new(),
             texts: BTreeSet::new(),
             hosts: BTreeMap::new(),
@@ -65,7 +76,7 @@ impl View {
 
     /// Nobody is there.
     pub(super) fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.addresses.is_empty()
+        self.services == 0 && self.addresses.is_empty()
     }
 
     /// What there is more of than is taken, if so: then this is not all that there is.
@@ -85,8 +96,8 @@ impl View {
     fn add(&mut self, record: &Record) {
         let Some(data) = &record.data else { return };
         let (is_there, excess) = match data {
-            Data::Srv { .. } if record.owner == self.place.service => {
-                (insert(&mut self.services, data.clone(), bounds::RECORDS), "SRV records")
+            Data::Srv { target, port, order } if record.owner == self.place.service => {
+                (self.add_service(target, (*port, *order)), "SRV records")
             }
             Data::Address(address) if record.owner == self.place.service => {
                 (insert(&mut self.addresses, *address, bounds::RECORDS), "addresses")
@@ -108,12 +119,33 @@ impl View {
         }
     }
 
+    /// Adds an SRV record where there is room; whether it is there.
+    fn add_service(&mut self, target: &Name, service: (u16, (u16, u16))) -> bool {
+        if self.hosts.get(target).is_some_and(|host| host.services.contains(&service)) {
+            return true;
+        }
+        if self.services >= bounds::RECORDS {
+            return false;
+        }
+        self.services += 1;
+        self.hosts.entry(target.clone()).or_default().services.insert(service)
+    }
+
+    fn remove_service(&mut self, target: &Name, service: (u16, (u16, u16))) {
+        let Some(host) = self.hosts.get_mut(target) else { return };
+        self.services -= usize::from(host.services.remove(&service));
+        if host.services.is_empty() && host.addresses.is_empty() {
+            self.hosts.remove(target);
+        }
+    }
+
     fn remove(&mut self, record: &Record) {
         let Some(data) = &record.data else { return };
         if record.owner == self.place.service {
-            self.services.remove(data);
-            if let Data::Address(address) = data {
-                self.addresses.remove(address);
+            match data {
+                Data::Srv { target, port, order } => self.remove_service(target, (*port, *order)),
+                Data::Address(address) => _ = self.addresses.remove(address),
+                _ => {}
             }
         } else if record.owner == self.place.sets {
             self.texts.remove(data);
@@ -128,7 +160,7 @@ impl View {
         let is = |one: u16| kind == one || kind == rtype::ANY;
         if *owner == self.place.service {
             if is(rtype::SRV) {
-                self.services.clear();
+                self.forget_services();
             }
             self.addresses.retain(|address| !is(if address.is_ipv4() { rtype::A } else { rtype::AAAA }));
         } else if *owner == self.place.sets && is(rtype::TXT) {
@@ -142,14 +174,16 @@ impl View {
     /// The members whose own names are worth following, where there are no more than so many: two that exchange their
     /// addresses change nothing at the service's name.
     pub(super) fn to_follow(&self, most: usize) -> BTreeSet<Name> {
-        let named: BTreeSet<&Name> =
-            if self.services.is_empty() { self.names.values().flatten().collect() } else { self.targets() };
-        let is_worth = |name: &&Name| self.is_member(name) && is_plain(name);
-        if named.len() > most {
-            BTreeSet::new()
-        } else {
-            named.into_iter().filter(is_worth).cloned().collect()
+        let pointed = self.names.values().flatten().filter(|_| self.services == 0);
+        let mut named = BTreeSet::new();
+        for name in self.targets().map(|(name, _)| name).chain(pointed) {
+            named.insert(name);
+            if named.len() > most {
+                return BTreeSet::new();
+            }
         }
+        let is_worth = |name: &&Name| self.is_member(name) && is_plain(name);
+        named.into_iter().filter(is_worth).cloned().collect()
     }
 
     /// From now on all of a member's addresses are pushed, beginning with nothing.
@@ -169,12 +203,12 @@ impl View {
             let Some(pushed) = self.followed.get(&member).filter(|pushed| !pushed.is_empty()) else {
                 continue;
             };
-            if self.services.is_empty() {
+            if self.services == 0 {
                 // Here it is pointers that count: those that say something else are asked for again.
                 self.names
                     .retain(|address, name| (name.as_ref() == Some(&member)) == pushed.contains(address));
             } else {
-                self.hosts.insert(member, pushed.clone());
+                self.hosts.entry(member).or_default().addresses.clone_from(pushed);
             }
         }
     }
@@ -182,7 +216,11 @@ impl View {
     /// Before all is read anew by who is told of no changes: SRV records that no longer fit into a reply are gone then, and
     /// names are those of addresses.
     pub(super) fn forget_services(&mut self) {
-        self.services.clear();
+        self.hosts.retain(|_, host| {
+            host.services.clear();
+            !host.addresses.is_empty()
+        });
+        self.services = 0;
     }
 
     /// Takes over what was answered to a question: all records of this name and type, where the reply holds all.
@@ -202,10 +240,9 @@ impl View {
                 Some(Data::Name(name)) if self.is_member(name) && is_plain(name) => Some(name.clone()),
                 _ => None,
             };
-            let is_its = |address: &&IpAddr| reverse(**address).as_ref() == Some(owner);
-            let address = self.addresses.iter().find(is_its).copied();
-            if let Some(address) = address {
-                self.names.insert(address, records().find_map(below));
+            let name = records().find_map(below);
+            if let Some(address) = reversed(owner).filter(|address| self.addresses.contains(address)) {
+                self.names.insert(address, name);
             }
         } else {
             self.host(owner, *kind, records());
@@ -219,7 +256,7 @@ impl View {
         if !records.filter_map(address_of).all(|address| insert(&mut found, address, bounds::OF_MEMBER)) {
             self.excess = Some(Excess("addresses of one peer"));
         }
-        let known = self.hosts.entry(owner.clone()).or_default();
+        let known = &mut self.hosts.entry(owner.clone()).or_default().addresses;
         if !found.is_empty() || known.iter().any(|address| address.is_ipv4() != (kind == rtype::A)) {
             known.retain(|address| address.is_ipv4() != (kind == rtype::A));
             known.extend(found);
@@ -229,7 +266,8 @@ impl View {
     /// The members' addresses that came with their SRV records. They may not be all (RFC 2782): `wanted` tells.
     fn glue(&mut self, reply: &Reply) {
         let mut found: BTreeMap<&Name, BTreeSet<IpAddr>> = BTreeMap::new();
-        let (targets, mut excess) = (self.targets(), self.excess);
+        let mut excess = self.excess;
+        let targets: BTreeSet<&Name> = self.targets().map(|(name, _)| name).collect();
         for record in reply.additional.iter().filter(|record| targets.contains(&record.owner)) {
             let Some(address) = address_of(record) else { continue };
             if !insert(found.entry(&record.owner).or_default(), address, bounds::OF_MEMBER) {
@@ -238,92 +276,87 @@ impl View {
         }
         self.excess = excess;
         for (owner, addresses) in found.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
-            self.hosts.insert(owner.clone(), addresses);
+            self.hosts.entry(owner.clone()).or_default().addresses = addresses;
         }
     }
 
     fn is_member(&self, name: &Name) -> bool {
-        name.is_within(&self.place.service) && name.label_count() == self.place.service.label_count() + 1
+        is_below(name, &self.place.service)
     }
 
-    /// A member, or the service itself: an SRV record may name any host there is, or none (RFC 2782).
-    fn is_of_service(&self, name: &Name) -> bool {
-        self.is_member(name) || *name == self.place.service
-    }
-
-    fn targets(&self) -> BTreeSet<&Name> {
-        let mut targets = BTreeSet::new();
-        for service in &self.services {
-            if let Data::Srv { target, .. } = service
-                && self.is_of_service(target)
-            {
-                targets.insert(target);
-            }
-        }
-        targets
+    /// The hosts that SRV records name, in order: members, or the service itself. A record may name any host there is, or
+    /// none (RFC 2782).
+    fn targets(&self) -> impl Iterator<Item = (&Name, &Host)> {
+        let service = &self.place.service;
+        let is_its = move |name: &Name| is_below(name, service) || name == service;
+        self.hosts.iter().filter(move |(name, host)| !host.services.is_empty() && is_its(name))
     }
 
     /// What has to be asked before the records make members; nothing where all is known.
     pub(super) fn wanted(&mut self) -> Vec<Question> {
-        if self.services.is_empty() {
+        if self.services == 0 {
             self.names.retain(|address, _| self.addresses.contains(address));
             let unknown = self.addresses.iter().filter(|address| !self.names.contains_key(address));
             return unknown.filter_map(|address| Some((reverse(*address)?, rtype::PTR))).collect();
         }
         self.names.clear();
-        let targets: BTreeSet<Name> = self.targets().into_iter().cloned().collect();
-        self.hosts.retain(|name, _| targets.contains(name));
-        if targets.contains(&self.place.service) {
+        self.hosts.retain(|_, host| !host.services.is_empty());
+        if let Some(own) = self.hosts.get_mut(&self.place.service) {
             // A Service with an address of its own: it is its own target.
-            self.hosts.insert(self.place.service.clone(), self.addresses.clone());
+            own.addresses.clone_from(&self.addresses);
         }
-        let is_known = |name: &&Name| {
-            let known = self.hosts.get(*name);
-            known.is_some_and(|known| !known.is_empty() && known.is_subset(&self.addresses))
-        };
-        let mut unknown: Vec<&Name> = targets.iter().filter(|name| !is_known(name)).collect();
+        let mut all: Vec<IpAddr> = self.targets().flat_map(|(_, host)| &host.addresses).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        // As a rule they are the service's, and are not looked up one by one.
+        let are_its = are_among(&all, &self.addresses);
+        let is_known =
+            |known: &BTreeSet<IpAddr>| !known.is_empty() && (are_its || known.is_subset(&self.addresses));
+        let unknown = self.targets().filter(|(_, host)| !is_known(&host.addresses));
+        let mut unknown: Vec<&Name> = unknown.map(|(name, _)| name).collect();
         if unknown.is_empty() {
-            let known: BTreeSet<IpAddr> = self.hosts.values().flatten().copied().collect();
-            if self.addresses.is_subset(&known) {
+            if are_among(&self.addresses, &all) {
                 return Vec::new();
             }
             // Somebody has an address more, and nothing says who.
-            unknown = targets.iter().collect();
+            unknown = self.targets().map(|(name, _)| name).collect();
         }
         unknown.into_iter().flat_map(|name| [(name.clone(), rtype::A), (name.clone(), rtype::AAAA)]).collect()
     }
 
     /// The members that the records make, in order. Who has no address yet is not among them.
     pub(super) fn members(&self) -> Vec<Peer> {
-        let mut members: BTreeMap<Name, (BTreeSet<IpAddr>, BTreeSet<u16>)> = BTreeMap::new();
-        for service in &self.services {
-            let Data::Srv { target, port, .. } = service else { continue };
-            let Some(addresses) = self.hosts.get(target).filter(|known| !known.is_empty()) else { continue };
-            if !is_plain(target) || !self.is_of_service(target) {
-                continue;
-            }
-            // Once for each: a thousand ports of one name have the same addresses.
-            let fresh = || (addresses.clone(), BTreeSet::new());
-            let member = members.entry(target.clone()).or_insert_with(fresh);
-            member.1.extend((*port != 0).then_some(*port));
+        let service = text(&self.place.service);
+        let mut peers = Vec::with_capacity(self.hosts.len());
+        for (name, host) in self.targets().filter(|(name, host)| !host.addresses.is_empty() && is_plain(name))
+        {
+            let mut ports: Vec<u16> = host.services.iter().map(|(port, _)| *port).collect();
+            // Two may differ in their weight alone.
+            ports.dedup();
+            ports.retain(|port| *port != 0);
+            peers.push(self.mk_peer(name, &service, host.addresses.iter().copied().collect(), ports));
         }
-        let mut nameless = Vec::new();
-        if self.services.is_empty() {
+        if self.services == 0 {
+            let mut by_name: BTreeMap<&Name, Vec<IpAddr>> = BTreeMap::new();
             for address in &self.addresses {
                 match self.names.get(address).and_then(Option::as_ref) {
-                    Some(name) => _ = members.entry(name.clone()).or_default().0.insert(*address),
-                    None => nameless.push(mk_nameless(*address)),
+                    Some(name) => by_name.entry(name).or_default().push(*address),
+                    None => peers.push(mk_nameless(*address)),
                 }
             }
+            let named = by_name.into_iter();
+            peers.extend(named.map(|(name, addresses)| self.mk_peer(name, &service, addresses, Vec::new())));
         }
-        let member = |(name, (addresses, ports)): (Name, (BTreeSet<IpAddr>, BTreeSet<u16>))| {
-            let host = String::from_utf8_lossy(name.first_label()).into_owned();
-            let (addresses, ports) = (addresses.into_iter().collect(), ports.into_iter().collect());
-            Peer { name: text(&name), ordinal: ordinal(&host), host, addresses, ports, ready: true }
-        };
-        let mut peers: Vec<Peer> = members.into_iter().map(member).chain(nameless).collect();
         sort(&mut peers);
         peers
+    }
+
+    /// A member, or the service itself, whose text is `service`.
+    fn mk_peer(&self, name: &Name, service: &str, addresses: Vec<IpAddr>, ports: Vec<u16>) -> Peer {
+        let host = String::from_utf8_lossy(name.first_label()).into_owned();
+        let name =
+            if *name == self.place.service { service.to_owned() } else { [&host, ".", service].concat() };
+        Peer { name, ordinal: ordinal(&host), host, addresses, ports, ready: true }
     }
 
     /// How many replicas there should be, and those of them that are not among `members`.
@@ -332,22 +365,27 @@ impl View {
         if sets.is_empty() {
             return (None, Vec::new());
         }
-        let there: BTreeSet<&str> = members.iter().map(|peer| peer.host.as_str()).collect();
+        let mut there: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for (set, number) in members.iter().filter_map(|peer| numbered(&peer.host)) {
+            there.entry(set).or_default().push(number);
+        }
+        there.values_mut().for_each(|numbers| numbers.sort_unstable());
         let (mut missing, mut left) = (Vec::new(), bounds::LOOKED_FOR);
         for set in &sets {
+            let there = there.get(&*set.name);
             // Sets of more replicas than any cluster has pods are a slip of somebody's.
             for number in set.start..set.start.saturating_add(set.replicas.min(left)) {
                 left -= 1;
                 if missing.len() >= bounds::MISSING {
                     break;
                 }
+                if there.is_some_and(|there| there.binary_search(&number).is_ok()) {
+                    continue;
+                }
                 let host = format!("{}-{number}", set.name);
                 let Ok(name) = Name::under(&[host.as_bytes()], &self.place.service) else { break };
-                if !there.contains(host.as_str()) {
-                    let name = text(&name);
-                    let (addresses, ports) = (Vec::new(), Vec::new());
-                    missing.push(Peer { name, host, addresses, ports, ready: false, ordinal: Some(number) });
-                }
+                let (name, addresses, ports) = (text(&name), Vec::new(), Vec::new());
+                missing.push(Peer { name, host, addresses, ports, ready: false, ordinal: Some(number) });
             }
         }
         sort(&mut missing);
@@ -364,9 +402,30 @@ fn insert<T: Ord>(set: &mut BTreeSet<T>, value: T, most: usize) -> bool {
     true
 }
 
+/// Whether all of these are among those; both are sorted, and each stands there once.
+fn are_among<'a>(
+    these: impl IntoIterator<Item = &'a IpAddr>,
+    those: impl IntoIterator<Item = &'a IpAddr>,
+) -> bool {
+    let mut those = those.into_iter();
+    these.into_iter().all(|one| those.any(|other| other == one))
+}
+
+/// Right below it.
+fn is_below(name: &Name, service: &Name) -> bool {
+    name.as_wire().get(1 + name.first_label().len()..) == Some(service.as_wire())
+}
+
 /// The name that an address is asked for by.
 fn reverse(address: IpAddr) -> Option<Name> {
     Name::from_text(&reverse_name(address)).ok()
+}
+
+/// The address that is asked for by this name.
+fn reversed(name: &Name) -> Option<IpAddr> {
+    let mut parsed = ParsedName::default();
+    parsed.parse(name.as_wire()).ok()?;
+    ReverseName::read(&parsed)?.address()
 }
 
 /// An address that nothing names is its own name.
@@ -380,8 +439,9 @@ fn address_of(record: &Record) -> Option<IpAddr> {
 }
 
 /// Letters, digits, hyphens and underscores: other octets stand in no host's name, and are not to reach files and shells.
-fn is_plain(name: &Name) -> bool {
-    Name::from_text(&name.to_string()).is_ok_and(|plain| plain == *name)
+/// The rest of a member's name is the service's, which has no others.
+fn is_plain(member: &Name) -> bool {
+    member.first_label().iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
 }
 
 /// A name without its final dot.
@@ -408,4 +468,33 @@ fn set(data: &Data) -> Option<Set> {
 /// Whether a reply is an answer, be it that there is nothing.
 pub(super) fn is_answer(reply: &Reply) -> bool {
     matches!(reply.rcode, rcode::NOERROR | rcode::NXDOMAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else who names others and others without end would fill it, within the bound of those at one time.
+    #[test]
+    fn hosts_that_nobody_asked_for_leave_nothing_behind() {
+        let place = Place::new("nginx", "default", "cluster.local").unwrap();
+        let service = place.service.clone();
+        let mut view = View::new(place);
+        for n in 0..100 {
+            let target = Name::under(&[format!("web-{n}").as_bytes()], &service).unwrap();
+            let data = Some(Data::Srv { target, port: 80, order: (0, 1) });
+            let record = Record { owner: service.clone(), rtype: rtype::SRV, ttl: 5, data };
+            view.push(&Change::Add(record.clone()));
+            // There already, and gone already: neither is counted twice.
+            view.push(&Change::Add(record.clone()));
+            assert_eq!((view.services, view.hosts.len()), (1, 1));
+            if n % 2 == 0 {
+                view.push(&Change::Remove(record.clone()));
+                view.push(&Change::Remove(record));
+            } else {
+                view.push(&Change::RemoveAll(service.clone(), rtype::SRV));
+            }
+            assert_eq!((view.services, view.hosts.len()), (0, 0));
+        }
+    }
 }
