@@ -191,16 +191,15 @@ impl Session<'_> {
         }
     }
 
-    /// Takes one message over; whether it changed the view.
+    /// Takes one message over; whether something may be to be told behind it.
     fn hear(&mut self, said: Said) -> Result<bool, Trouble> {
         self.heard = Instant::now();
         self.probed = false;
         match said {
             Said::Push(changes) => {
-                changes.iter().for_each(|change| self.view.push(change));
-                self.view.take_over();
+                let is_news = self.view.hear(&changes);
                 within(self.asked.server(), &self.view)?;
-                return Ok(true);
+                return Ok(is_news || self.doubted);
             }
             Said::Response { times: Some(times), .. } | Said::Keepalive(times) => {
                 // A little before the time: what is under way when it is over comes too late.
@@ -217,7 +216,7 @@ impl Session<'_> {
         Ok(false)
     }
 
-    /// Takes over what has come already; whether it changed the view.
+    /// Takes over what has come already; whether something may be to be told behind it.
     fn hear_all(&mut self) -> Result<bool, Trouble> {
         let mut changed = false;
         while let Some(said) = self.connection()?.said_already()? {

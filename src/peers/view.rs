@@ -84,6 +84,15 @@ impl View {
         self.excess
     }
 
+    /// Takes a pushed message over; whether it may have changed the members or those that are expected. What a set's
+    /// record tells besides (how many are ready, which changes with every member) has not.
+    pub(super) fn hear(&mut self, changes: &[Change]) -> bool {
+        let before = self.sets();
+        changes.iter().for_each(|change| self.push(change));
+        self.take_over();
+        changes.iter().any(|change| *owner(change) != self.place.sets) || self.sets() != before
+    }
+
     /// Takes a pushed change over.
     pub(super) fn push(&mut self, change: &Change) {
         match change {
@@ -359,9 +368,13 @@ impl View {
         Peer { name, ordinal: ordinal(&host), host, addresses, ports, ready: true }
     }
 
+    fn sets(&self) -> Vec<Set> {
+        self.texts.iter().filter_map(set).collect()
+    }
+
     /// How many replicas there should be, and those of them that are not among `members`.
     pub(super) fn expected(&self, members: &[Peer]) -> (Option<u64>, Vec<Peer>) {
-        let sets: Vec<Set> = self.texts.iter().filter_map(set).collect();
+        let sets = self.sets();
         if sets.is_empty() {
             return (None, Vec::new());
         }
@@ -463,6 +476,14 @@ fn set(data: &Data) -> Option<Set> {
     let replicas = value("replicas")?.parse().ok()?;
     let start = value("start").map_or(Some(0), |start| start.parse().ok())?;
     Some(Set { name: value("name")?.to_owned(), replicas, start })
+}
+
+/// Whose record it is.
+fn owner(change: &Change) -> &Name {
+    match change {
+        Change::Add(record) | Change::Remove(record) => &record.owner,
+        Change::RemoveAll(owner, _) => owner,
+    }
 }
 
 /// Whether a reply is an answer, be it that there is nothing.

@@ -303,6 +303,23 @@ fn who_is_missing_is_told_by_the_sets() {
     assert_eq!(view.expected(&view.members()).0, Some(1));
 }
 
+#[test]
+fn how_many_of_a_set_are_ready_is_no_news() {
+    let Place { service, sets, .. } = place();
+    let mut view = mk_view(TWO);
+    let ready = |ready: &str, replicas: &str| record(&sets, txt(&["name=web", replicas, ready]));
+    let (one, two, more) =
+        (ready("ready=1", "replicas=2"), ready("ready=2", "replicas=2"), ready("ready=2", "replicas=3"));
+    assert!(view.hear(&[Change::Add(one.clone())]));
+    assert!(!view.hear(&[Change::Add(two.clone()), Change::Remove(one.clone())]));
+    assert!(view.hear(&[Change::Add(more.clone()), Change::Remove(two)]));
+    assert_eq!(view.expected(&view.members()).0, Some(3));
+    // Beside an address, or without any set.
+    assert!(view.hear(&[Change::Add(record(&service, address("10.0.0.9"))), Change::Add(more.clone())]));
+    assert!(view.hear(&[Change::Remove(more)]));
+    assert!(!view.hear(&[Change::Remove(one)]));
+}
+
 /// A cluster's members, and what its server would say.
 #[derive(Clone, Default)]
 struct Cluster(BTreeMap<String, BTreeSet<IpAddr>>);
