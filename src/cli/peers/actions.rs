@@ -17,15 +17,15 @@ use crate::peers::{Backoff, Difference, Peer};
 use super::command::{Command, CommandError, Given};
 use super::file::{Form, replace};
 use super::target::Target;
-use super::told::{Choice, Of, names};
+use super::told::{Choice, Chosen, Of, names};
 
 /// Between the tries of what has failed.
 const TRIES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// A list to act on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Told {
-    pub(super) peers: Vec<Peer>,
+    pub(super) peers: Chosen,
     pub(super) expected: Option<u64>,
     pub(super) way: &'static str,
 }
@@ -46,7 +46,7 @@ pub(super) struct Actions {
 #[derive(Debug, Default)]
 struct Done {
     /// The list that all was done for.
-    peers: Option<Vec<Peer>>,
+    told: Option<Arc<Told>>,
     /// The file is new, and who reads it does not know yet.
     written: bool,
     /// Something failed half way: what was done is to be done again, even for the list that all was done for before.
@@ -61,7 +61,7 @@ impl Actions {
 
     /// Acts on one list, once.
     pub(super) async fn once(self: &Arc<Self>, told: &Told) -> anyhow::Result<()> {
-        self.act(told, &mut Done::default()).await
+        self.act(&Arc::new(told.clone()), &mut Done::default()).await
     }
 
     /// Acts on the newest list until there will be none any more; what is under way then is finished. With `at_once` the
@@ -90,34 +90,34 @@ impl Actions {
                     changed = newest_rx.changed() => if changed.is_err() { return Ok(()) },
                 }
             }
-            if at_once && self.on_change.is_none() && done.peers.is_some() {
+            if at_once && self.on_change.is_none() && done.told.is_some() {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    async fn act(self: &Arc<Self>, told: &Told, done: &mut Done) -> anyhow::Result<()> {
-        let is_known = done.peers.as_ref() == Some(&told.peers);
-        if is_known && !done.failed {
+    async fn act(self: &Arc<Self>, told: &Arc<Told>, done: &mut Done) -> anyhow::Result<()> {
+        let before = done.told.as_ref().map(|before| &*before.peers);
+        let is_start = before.is_none();
+        let difference = Difference::between(before.unwrap_or_default(), &told.peers);
+        if !is_start && difference.is_empty() && !done.failed {
             return Ok(());
         }
         done.failed = true;
-        let is_start = done.peers.is_none();
-        let difference = Difference::between(done.peers.as_deref().unwrap_or_default(), &told.peers);
         if let Some((path, form)) = &self.write {
             let text = form.text(&self.of, self.choice, &told.peers)?;
             let replaced =
                 replace(path, &text).with_context(|| format!("cannot replace {}", path.display()))?;
             done.written |= replaced;
         }
-        let given = self.given(told, &difference, is_start);
+        let given = || self.given(told, &difference, is_start);
         if done.written {
             if let Some(signal) = &self.signal {
                 signal.send()?;
             }
             if let Some(then) = &self.then {
-                Self::hook("--then", then, given.clone()).await?;
+                Self::hook("--then", then, given()).await?;
             }
             done.written = false;
         }
@@ -126,9 +126,9 @@ impl Actions {
             _ => ("--on-change", self.on_change.as_ref()),
         };
         if let Some(hook) = hook {
-            Self::hook(flag, hook, given).await?;
+            Self::hook(flag, hook, given()).await?;
         }
-        (done.peers, done.failed) = (Some(told.peers.clone()), false);
+        (done.told, done.failed) = (Some(Arc::clone(told)), false);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::actions::{Actions, Failed, Told};
 use super::file::Form;
-use super::told::{Choice, Of};
+use super::told::{Choice, Chosen, Of};
 use crate::peers::Peer;
 
 /// How long something that must come may take on a busy machine.
@@ -24,7 +24,7 @@ fn told(ordinals: &[u64]) -> Told {
         ready: true,
         ordinal: Some(*ordinal),
     };
-    Told { peers: ordinals.iter().map(peer).collect(), expected: Some(3), way: "push" }
+    Told { peers: Chosen::These(ordinals.iter().map(peer).collect()), expected: Some(3), way: "push" }
 }
 
 struct Acting {
@@ -172,8 +172,9 @@ async fn the_file_comes_first_then_who_reads_it_and_only_where_it_is_new() {
     let first = "then web-0.nginx\nhook web-0.nginx\n";
     acting.until("out", first).await;
     // Another address makes the same file: the hook is told, who reads the file is not.
-    let mut other = told(&[0]);
-    other.peers[0].addresses.clear();
+    let mut peers = told(&[0]).peers.to_vec();
+    peers[0].addresses.clear();
+    let other = Told { peers: Chosen::These(peers), ..told(&[0]) };
     acting.newest.as_ref().unwrap().send_replace(Some(Arc::new(other)));
     acting.until("out", &format!("{first}hook web-0.nginx\n")).await;
     acting.end().await.unwrap();

@@ -1,5 +1,6 @@
 //! A list as a file that others read: whole at each moment, and of one list.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -51,10 +52,9 @@ fn hosts(of: &Of, peers: &[Peer]) -> String {
         let short = format!("{}.{}", peer.host, of.service);
         // A peer that has only an address has no name to write.
         for address in peer.addresses.iter().filter(|_| peer.name != peer.host) {
-            text.push_str(&format!(
-                "{address}\t{} {short}.{} {short} {}\n",
-                peer.name, of.namespace, peer.host
-            ));
+            let (name, host, namespace) = (&peer.name, &peer.host, &of.namespace);
+            // A string takes all that is written.
+            let _ = writeln!(text, "{address}\t{name} {short}.{namespace} {short} {host}");
         }
     }
     text

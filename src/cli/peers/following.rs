@@ -180,20 +180,18 @@ impl Following {
     }
 
     /// Tells the list that is due.
-    fn tell(&mut self) -> anyhow::Result<Option<Told>> {
+    fn tell(&mut self) -> anyhow::Result<Option<Arc<Told>>> {
         let Some(Pending { list, .. }) = self.pending.take() else { return Ok(None) };
         let Some(event) = Event::between(self.told.as_deref(), Arc::clone(&list)) else { return Ok(None) };
         let choice = self.plan.actions.choice;
         let peers = choice.of(&list);
-        let before = self.told.as_ref().map(|before| choice.of(before)).unwrap_or_default();
-        let difference = Difference::between(&before, &peers);
-        self.told = Some(Arc::clone(&list));
-        let told = Told { peers: peers.clone(), expected: list.expected, way: list.way.as_str() };
+        let before = self.told.replace(Arc::clone(&list)).map(|before| choice.of(&before));
+        let difference = Difference::between(before.as_deref().unwrap_or_default(), &peers);
+        let told = Arc::new(Told { peers, expected: list.expected, way: list.way.as_str() });
         self.newest.send_if_modified(|newest| {
             // Nothing is done for other numbers alone; what is done next, be it again, has the newest.
-            let is_news = newest.as_ref().is_none_or(|before| before.peers != told.peers);
-            *newest = Some(Arc::new(told.clone()));
-            is_news
+            *newest = Some(Arc::clone(&told));
+            before.is_none() || !difference.is_empty()
         });
         if event.kind == Kind::Change && difference.is_empty() {
             return Ok(None);
@@ -201,7 +199,7 @@ impl Following {
         if let Some(endpoint) = &self.endpoint {
             endpoint.tell(&list);
         }
-        self.print(&event, &peers, &difference)?;
+        self.print(&event, &told.peers, &difference)?;
         Ok(Some(told))
     }
 

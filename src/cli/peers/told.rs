@@ -1,5 +1,8 @@
 //! A list as it is told: with what its service is, and who we are.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::peers::{Difference, List, Peer};
@@ -26,7 +29,10 @@ pub(super) struct Choice {
 
 impl Choice {
     /// The peers of a list that are told, in their order.
-    pub(super) fn of(self, list: &List) -> Vec<Peer> {
+    pub(super) fn of(self, list: &Arc<List>) -> Chosen {
+        if !self.all && !self.ordinals && !self.by_name {
+            return Chosen::All(Arc::clone(list));
+        }
         let mut peers = list.listed(self.all);
         if self.ordinals {
             peers.retain(|peer| peer.ordinal.is_some());
@@ -34,16 +40,38 @@ impl Choice {
         if self.by_name {
             peers.sort_by(|one, other| one.name.cmp(&other.name));
         }
-        peers
+        Chosen::These(peers)
     }
 
     /// One name a line; with its ordinal in front where ordinals are wished for.
     pub(super) fn lines(self, peers: &[Peer]) -> String {
-        let line = |peer: &Peer| match peer.ordinal.filter(|_| self.ordinals) {
-            Some(ordinal) => format!("{ordinal} {}\n", peer.name),
-            None => format!("{}\n", peer.name),
-        };
-        peers.iter().map(line).collect()
+        let mut lines = String::new();
+        for peer in peers {
+            if let Some(ordinal) = peer.ordinal.filter(|_| self.ordinals) {
+                lines.extend([&ordinal.to_string(), " "]);
+            }
+            lines.extend([&peer.name, "\n"]);
+        }
+        lines
+    }
+}
+
+/// The peers of a list that are told.
+#[derive(Debug, Clone)]
+pub(super) enum Chosen {
+    /// All that are there, as they stand in it.
+    All(Arc<List>),
+    These(Vec<Peer>),
+}
+
+impl Deref for Chosen {
+    type Target = [Peer];
+
+    fn deref(&self) -> &[Peer] {
+        match self {
+            Self::All(list) => &list.peers,
+            Self::These(peers) => peers,
+        }
     }
 }
 

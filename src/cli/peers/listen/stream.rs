@@ -102,9 +102,8 @@ impl EventStream {
         let Board { of, choice, instance, .. } = &self.board;
         let event = Event::between(self.told.as_deref(), Arc::clone(&shown.list))?;
         let peers = choice.of(&event.list);
-        let before = self.told.as_ref().map(|before| choice.of(before)).unwrap_or_default();
-        let difference = Difference::between(&before, &peers);
-        self.told = Some(Arc::clone(&event.list));
+        let before = self.told.replace(Arc::clone(&event.list)).map(|before| choice.of(&before));
+        let difference = Difference::between(before.as_deref().unwrap_or_default(), &peers);
         if event.kind == Kind::Change && difference.is_empty() {
             return None;
         }
