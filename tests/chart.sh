@@ -2,6 +2,7 @@
 # The chart and the overlays: linted, refused where they must be, accepted by a real API server under the Pod Security
 # Standard that they say, and enough: rollcall reads the configuration that they make, and runs under their accounts.
 #   tests/chart.sh [ROLLCALL]     default target/release/rollcall
+#   tests/chart.sh build          builds what it needs, and ends
 # Builds helm by Go module the first time (some minutes), and tests/cluster/build.sh's programs. Needs dig, jq, openssl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 helm_version=v3.22.0
 cache=${ROLLCALL_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rollcall-ci}
-require_rollcall "$(realpath -m "${1:-target/release/rollcall}")"
+[ "${1:-}" = build ] || require_rollcall "$(realpath -m "${1:-target/release/rollcall}")"
 for program in dig go jq openssl; do
   command -v "$program" >/dev/null || { echo "$program is missing" >&2; exit 1; }
 done
@@ -20,6 +21,7 @@ if [ ! -x "$helm" ]; then
   export GOMODCACHE=${GOMODCACHE:-$cache/go/mod} GOCACHE=${GOCACHE:-$cache/go/build} GOFLAGS=-modcacherw
   GOBIN=$cache/tools/helm-$helm_version go install -trimpath -ldflags "-s -w" "helm.sh/helm/v3/cmd/helm@$helm_version"
 fi
+[ "${1:-}" != build ] || exit 0
 # What it keeps is this run's.
 export HELM_CACHE_HOME=$work/helm HELM_CONFIG_HOME=$work/helm HELM_DATA_HOME=$work/helm HOME=$work
 chart=deploy/chart/rollcall

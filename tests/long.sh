@@ -12,11 +12,8 @@ echo "=== generated clusters and packets"
 ROLLCALL_CLUSTERS=${CLUSTERS:-5000} ROLLCALL_PACKETS=${PACKETS:-5000000} \
   timeout 3600 cargo test --release --locked --test it properties -- --show-output
 
-echo "=== a real cluster"
-ROLLCALL_LONG=1 timeout 4800 tests/cluster/run.sh "$rollcall"
-
-echo "=== real software: etcd, Redis, MariaDB"
-timeout 1800 tests/cluster/run.sh "$rollcall" software::
+echo "=== a real cluster, real software"
+ROLLCALL_LONG=1 timeout 6000 tests/cluster/run.sh "$rollcall"
 
 echo "=== load held for half an hour, floods"
 timeout 2400 tests/soak.sh "$rollcall"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Plays everything on a real Kubernetes control plane and the real CoreDNS.
 #
-#   tests/cluster/run.sh [ROLLCALL] [FILTER...]     default target/release/rollcall, every test but those of `software::`
-#                                                   (real databases); builds nothing of it
+#   tests/cluster/run.sh [ROLLCALL] [FILTER...]     default target/release/rollcall, every test; builds nothing of it
+#   ROLLCALL_SMOKE=1: of the real software etcd alone, and the large rollout with fewer pods
 #
 # Builds the control plane once (build.sh, some 20 minutes the first time). Needs root, for network namespaces
 # with a pod's resolv.conf; installs nothing, but for what the page's test loads from npm's registry. What a failed
@@ -68,11 +68,13 @@ if ((${#filters[@]})); then
   grep -q ': test$' <<<"$listed" || { echo "no test of that name: ${filters[*]}" >&2; exit 1; }
   play --test-threads=2 "${filters[@]}"
 else
-  play --test-threads=2 --skip faults:: --skip software::
+  smoke=()
+  [[ -z ${ROLLCALL_SMOKE:-} ]] || smoke=(--skip software::redis:: --skip software::mariadb::)
+  play --test-threads=3 --skip faults:: "${smoke[@]}"
   # Each has a control plane of its own, and waits most of the time.
-  play --test-threads=2 faults:: --skip faults::kill:: --skip faults::rollout::
+  play --test-threads=3 faults:: --skip faults::rollout::
   # These keep the machine busy by themselves.
-  play --test-threads=1 faults::kill:: faults::rollout::
+  play --test-threads=1 faults::rollout::
 fi
 again
 
