@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 . bench/lib.sh
 require_rollcall "${1:-target/release/rollcall}"
 if [ -n "${ROLLCALL_SMOKE:-}" ]; then
-  : "${SIZES:=10000,100000}" "${ROUNDS:=1}" "${SETTLE:=5}" "${LOOKUPS:=1000,100000}" "${LOOKUP_ROUNDS:=3}" "${DURATION:=2}"
+  : "${SIZES:=10000,100000}" "${ROUNDS:=1}" "${SETTLE:=3}" "${LOOKUPS:=1000,100000}" "${LOOKUP_ROUNDS:=2}" "${DURATION:=2}"
   : "${OUT:=$work/results}"
 fi
 # Nothing at all is measured of an empty list.

@@ -9,21 +9,27 @@ mod slices;
 use std::time::Duration;
 
 use super::api::{SecondApi, admin_token};
-use super::bare;
 use super::gone::Versions;
 use super::oracle::{TOLERANCE, Tolerance, observe};
 use super::proxy::{Cut, Proxy};
+use super::{bare, is_long};
 use crate::support::{ControlPlane, Options, Rollcall};
 use sets::Sets;
 pub(super) use slices::Slices;
 
 #[test]
 #[ignore = "needs the real control plane: tests/cluster/run.sh"]
-fn rollout_of_two_thousand_pods() {
+fn rollout_of_many_pods() {
     let plane = ControlPlane::start("rollout", Options::default());
-    // CI with nothing cached has no time for all of them.
-    let (count, pods) = if std::env::var_os("ROLLCALL_SMOKE").is_some() { (10, 20) } else { (50, 40) };
-    println!("{count} sets of {pods} pods (50 of 40 without ROLLCALL_SMOKE)");
+    let is_smoke = std::env::var_os("ROLLCALL_SMOKE").is_some();
+    let (count, pods) = match (is_long(), is_smoke) {
+        (true, _) => (50, 40),
+        (false, true) => (10, 20),
+        (false, false) => (25, 40),
+    };
+    println!(
+        "{count} sets of {pods} pods (50 of 40 with ROLLCALL_LONG, 10 of 20 with ROLLCALL_SMOKE, else 25 of 40)"
+    );
     let sets = Sets::create(plane.namespace("rollout"), count, pods);
     let rollcall = Rollcall::start(plane.kubeconfig(), &[]);
     let verdict = observe(&sets.services(), rollcall.dns, TOLERANCE, || sets.restart(&mut || ()));
