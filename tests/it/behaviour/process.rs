@@ -9,8 +9,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::stopwatch::Stopwatch;
-
 /// A debug build on a machine that has no time for it.
 const PATIENCE: Duration = Duration::from_secs(240);
 const STEP: Duration = Duration::from_millis(10);
@@ -189,11 +187,11 @@ impl Process {
 
     /// Waits for its end: its exit code, and how long that took.
     pub(super) fn end(&mut self, patience: Duration) -> (i32, Duration) {
-        let stopwatch = Stopwatch::start();
+        let start = Instant::now();
         let Some(status) = end_of(&mut self.child, patience) else {
             panic!("it has not ended within {patience:?}; it printed:\n{}", self.printed());
         };
-        (status.code().unwrap_or(-1), stopwatch.elapsed())
+        (status.code().unwrap_or(-1), start.elapsed())
     }
 
     /// Whether it still runs.

@@ -11,7 +11,6 @@ use super::asking::{ask, eventually, query};
 use super::manifests::{NGINX, nginx, text};
 use super::tcp::{Connection, framed};
 use crate::support::server::Server;
-use crate::support::stopwatch::Stopwatch;
 
 /// A server of [`nginx`] with these `[limits]`.
 fn limited(replicas: u32, limits: &str) -> (tempfile::TempDir, Server) {
@@ -67,7 +66,7 @@ fn a_silent_connection_is_closed_and_one_that_asks_is_kept() {
 #[test]
 fn an_octet_a_moment_does_not_keep_a_connection() {
     let (_folder, server) = limited(2, "tcp_idle = 1");
-    let start = Stopwatch::start();
+    let start = Instant::now();
     let mut slow = TcpStream::connect(server.addresses()[0]).unwrap();
     // 200 ms each: the question would take 8 s.
     for octet in framed(&question()) {
@@ -131,7 +130,7 @@ fn a_client_that_never_reads_stops_nobody_and_is_closed() {
             stream
         })
         .collect();
-    let start = Stopwatch::start();
+    let start = Instant::now();
     for _ in 0..20 {
         assert_eq!(held(server).ask(&question()).sections[0].len(), 2000);
         assert_eq!(ask(server, &format!("-t A web-7.{NGINX}")).status, "NOERROR");

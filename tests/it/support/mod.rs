@@ -2,8 +2,7 @@
 //!
 //! `query` writes packets, `exchange` carries them, `reply` reads what came back, `script` reads the files of
 //! `tests/cases`, `compare` holds the two against each other, `openapi` holds answers of the API against its
-//! description, `wait` waits for what must come, `stopwatch` tells how long it took, `scrape` reads `/metrics`, and `push`
-//! subscribes.
+//! description, `wait` waits for what must come, `scrape` reads `/metrics`, and `push` subscribes.
 
 pub(crate) mod compare;
 pub(crate) mod exchange;
@@ -14,6 +13,5 @@ pub(crate) mod reply;
 pub(crate) mod scrape;
 pub(crate) mod script;
 pub(crate) mod server;
-pub(crate) mod stopwatch;
 pub(crate) mod upstream;
 pub(crate) mod wait;

@@ -8,7 +8,6 @@ use tokio::net::TcpStream;
 use super::clients::{Http, ask, ask_quic, post, quic, tls};
 use super::{Served, question, run};
 use crate::behaviour::manifests::NGINX;
-use crate::support::stopwatch::Stopwatch;
 
 /// Whether the server ends a connection, within a while and without a word of DNS.
 async fn is_closed(stream: &mut TcpStream) -> bool {
@@ -65,7 +64,7 @@ fn a_handshake_over_quic_that_never_goes_on_is_in_nobodys_way_and_is_cut() {
             read = nowhere.recv(&mut first) => read.unwrap(),
             _ = connecting => unreachable!("nobody answers"),
         };
-        let start = Stopwatch::start();
+        let start = Instant::now();
         nowhere.send_to(&first[..length], served.at("quic")).await.unwrap();
         // What the server says shows that it has the packet.
         nowhere.recv(&mut first).await.unwrap();
