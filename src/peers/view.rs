@@ -87,10 +87,11 @@ impl View {
     /// Takes a pushed message over; whether it may have changed the members or those that are expected. What a set's
     /// record tells besides (how many are ready, which changes with every member) has not.
     pub(super) fn hear(&mut self, changes: &[Change]) -> bool {
-        let before = self.sets();
+        let are_of_sets = changes.iter().all(|change| *owner(change) == self.place.sets);
+        let before = are_of_sets.then(|| self.sets());
         changes.iter().for_each(|change| self.push(change));
         self.take_over();
-        changes.iter().any(|change| *owner(change) != self.place.sets) || self.sets() != before
+        before.is_none_or(|before| before != self.sets())
     }
 
     /// Takes a pushed change over.
@@ -289,15 +290,15 @@ impl View {
         }
     }
 
+    /// Right below the service.
     fn is_member(&self, name: &Name) -> bool {
-        is_below(name, &self.place.service)
+        name.as_wire().get(1 + name.first_label().len()..) == Some(self.place.service.as_wire())
     }
 
     /// The hosts that SRV records name, in order: members, or the service itself. A record may name any host there is, or
     /// none (RFC 2782).
     fn targets(&self) -> impl Iterator<Item = (&Name, &Host)> {
-        let service = &self.place.service;
-        let is_its = move |name: &Name| is_below(name, service) || name == service;
+        let is_its = |name: &Name| self.is_member(name) || *name == self.place.service;
         self.hosts.iter().filter(move |(name, host)| !host.services.is_empty() && is_its(name))
     }
 
@@ -422,11 +423,6 @@ fn are_among<'a>(
 ) -> bool {
     let mut those = those.into_iter();
     these.into_iter().all(|one| those.any(|other| other == one))
-}
-
-/// Right below it.
-fn is_below(name: &Name, service: &Name) -> bool {
-    name.as_wire().get(1 + name.first_label().len()..) == Some(service.as_wire())
 }
 
 /// The name that an address is asked for by.

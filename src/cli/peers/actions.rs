@@ -23,7 +23,7 @@ use super::told::{Choice, Chosen, Of, names};
 const TRIES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// A list to act on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Told {
     pub(super) peers: Chosen,
     pub(super) expected: Option<u64>,
@@ -60,8 +60,8 @@ impl Actions {
     }
 
     /// Acts on one list, once.
-    pub(super) async fn once(self: &Arc<Self>, told: &Told) -> anyhow::Result<()> {
-        self.act(&Arc::new(told.clone()), &mut Done::default()).await
+    pub(super) async fn once(self: &Arc<Self>, told: &Arc<Told>) -> anyhow::Result<()> {
+        self.act(told, &mut Done::default()).await
     }
 
     /// Acts on the newest list until there will be none any more; what is under way then is finished. With `at_once` the

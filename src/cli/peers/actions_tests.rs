@@ -198,7 +198,7 @@ async fn as_peer_finder_a_failure_is_the_end_and_so_is_a_start_without_a_change(
 async fn once_is_once_and_gives_the_error() {
     let acting = Acting::new();
     let actions = Arc::new(acting.actions(Some("echo run >> $d/out; exit 4"), None));
-    let error = actions.once(&told(&[0])).await.unwrap_err();
+    let error = actions.once(&Arc::new(told(&[0]))).await.unwrap_err();
     assert_eq!(error.downcast_ref::<Failed>().unwrap().error.code(), 4);
     until(&acting.path("out"), "run\n").await;
 }

@@ -123,7 +123,7 @@ async fn ended(worker: &mut Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::R
 
 /// Acts on the one list; the code of a hook that fails is ours. A hook that runs is waited for, as ever; a second signal
 /// does not wait for it.
-async fn once(actions: &Arc<Actions>, told: &Told, end: &mut Signals) -> anyhow::Result<ExitCode> {
+async fn once(actions: &Arc<Actions>, told: &Arc<Told>, end: &mut Signals) -> anyhow::Result<ExitCode> {
     let second = async {
         end.received().await;
         info!("told to end: the hook that runs is waited for, until a second signal");

@@ -57,7 +57,7 @@ impl Choice {
 }
 
 /// The peers of a list that are told.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Chosen {
     /// All that are there, as they stand in it.
     All(Arc<List>),
