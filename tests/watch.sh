@@ -140,10 +140,12 @@ sees "Ctrl-C: started" 'default/web +2/2 0 RR$'
 tmux send-keys C-c
 restored Ctrl-C 0
 
-type_line "NO_COLOR=1 '$rollcall' watch --server $admin"
+type_line "NO_COLOR=1 '$rollcall' watch --server $admin; echo code=\$?"
 sees "NO_COLOR: started" 'default/web +2/2 0 RR$'
 is "NO_COLOR: no colour" 0 "$(colours)"
 tmux send-keys q
+# What is typed before it has ended is its own to read.
+sees "NO_COLOR: the shell is back" '^code=0'
 type_line "clear; '$rollcall' watch --server 127.0.0.1:1; echo code=\$?"
 sees "nobody answers: code 3, and no screen" '^code=3'
 
