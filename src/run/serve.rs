@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::runtime::Handle;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::encrypted::EncryptedListeners;
 use super::feed::Feed;
@@ -21,7 +21,7 @@ use super::tapping::Tapping;
 use super::{board, hints, offline};
 use crate::admin::{Health, Metrics, Pages};
 use crate::config::{Cluster, Config, Page};
-use crate::server::Listener;
+use crate::server::{Listener, let_udp_go_first};
 use crate::zone::{Reader, zone};
 
 /// Serves until SIGTERM or SIGINT. `configure` is called at the start and at each reload; `file` is the one that it reads,
@@ -37,14 +37,21 @@ pub fn serve(
     logging::apply(&config.log);
     let file = file.map(Path::to_owned);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let runtime = |threads: usize, name: &str| {
+    let threads = |threads: usize, name: &str| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(threads).thread_name(name).enable_all().build().context("cannot start tokio")
+        builder.worker_threads(threads).thread_name(name).enable_all();
+        builder
     };
+    let start = |builder: &mut tokio::runtime::Builder| builder.build().context("cannot start tokio");
     // Connections have threads of their own, no more than there are cores: who floods them keeps no change waiting, and
-    // of two threads on one core each would wait for the other's turn. Else two at least: while one publishes a large
-    // cluster, the other tells health.
-    let (of_connections, runtime) = (runtime(cores, "connections")?, runtime(cores.max(2), "cluster")?);
+    // of two threads on one core each would wait for the other's turn.
+    let of_connections = start(threads(cores, "connections").on_thread_start(|| {
+        if let Err(error) = let_udp_go_first() {
+            debug!(%error, "a thread of connections has the priority of UDP");
+        }
+    }))?;
+    // Two at least: while one publishes a large cluster, the other tells health.
+    let runtime = start(&mut threads(cores.max(2), "cluster"))?;
     let connections = of_connections.handle().clone();
     // A task, not the future of `block_on`: that one has a thread of its own, which a watch's event would have to
     // wake first.

@@ -1,5 +1,6 @@
-//! Which core a thread runs on.
+//! Which core a thread runs on, and which thread comes first there.
 
+use rustix::process::nice;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The cores that this thread may run on, in order; empty where the kernel does not tell.
@@ -15,9 +16,39 @@ pub(super) fn pin_to(core: usize) -> std::io::Result<()> {
     sched_setaffinity(None, &set).map_err(Into::into)
 }
 
+/// How many steps of niceness threads of connections are behind those of UDP: a tenth of their weight (sched(7)).
+const BEHIND: i32 = 10;
+
+/// Has this thread let those of UDP go first where both want a core: a question takes microseconds, and who floods
+/// connections keeps their threads busy without end. It gets what they leave, and a tenth of a core at least.
+///
+/// # Errors
+/// When the kernel does not let it (a filter of system calls); it goes on as an equal.
+pub fn let_udp_go_first() -> std::io::Result<()> {
+    nice(BEHIND).map(drop).map_err(Into::into)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of the thread that asks (proc(5): the 19th field; the name in front of it has no space here).
+    fn niceness() -> i32 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        fields.split_whitespace().nth(16).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_thread_that_steps_back_does_so_alone() {
+        let before = niceness();
+        let behind = std::thread::spawn(|| {
+            let_udp_go_first().unwrap();
+            niceness()
+        });
+        assert_eq!(behind.join().unwrap(), (before + BEHIND).min(19));
+        assert_eq!(niceness(), before, "the other threads keep theirs");
+    }
 
     #[test]
     fn a_pinned_thread_has_one_core() {

@@ -26,6 +26,7 @@ mod udp;
 mod upstream;
 mod upstream_cache;
 
+pub use cores::let_udp_go_first;
 pub use counters::{UdpCounters, UdpCounts};
 pub use datagram::UdpSettings;
 pub use dso::{PushCounters, PushCounts, PushLimits};

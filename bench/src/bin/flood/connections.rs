@@ -123,6 +123,12 @@ fn question(name: &Name, rtype: u16) -> Vec<u8> {
     framed(&message)
 }
 
+/// Garbage: mostly a message as long as it says, else any length.
+fn message(random: &mut Random) -> Vec<u8> {
+    let packet = garbage::one(random);
+    if random.below(4) > 0 { framed(&packet) } else { packet }
+}
+
 fn framed(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
     [length.to_be_bytes().as_slice(), message].concat()
@@ -132,7 +138,9 @@ impl Flood {
     /// Opens the connection anew whenever it ends.
     async fn keep(&self, source: Ipv4Addr, mut random: Random) {
         loop {
-            match self.open(source).await {
+            let opened = self.open(source).await;
+            let rests = opened.is_err() || self.kind != Kind::Passing;
+            match opened {
                 Ok(stream) => {
                     add(&self.counts.opened, 1);
                     add(&self.counts.open, 1);
@@ -144,7 +152,9 @@ impl Flood {
                 }
                 Err(_) => add(&self.counts.failed, 1),
             }
-            sleep(PAUSE).await;
+            if rests {
+                sleep(PAUSE).await;
+            }
         }
     }
 
@@ -159,7 +169,7 @@ impl Flood {
         socket.connect(self.server).await
     }
 
-    /// Until the connection ends, always by an error.
+    /// Until the connection ends: by an error, where it is the server who ends it.
     async fn play(&self, stream: &TcpStream, random: &mut Random) -> io::Result<()> {
         match self.kind {
             Kind::Silent | Kind::Datagrams => self.hear(stream).await,
@@ -182,13 +192,13 @@ impl Flood {
                     self.write(stream, &many).await?;
                 }
             }
+            Kind::Passing => {
+                // Without a last word: the kernel keeps nothing of it, and its port can be had again.
+                socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+                self.write(stream, &message(random)).await
+            }
             Kind::Garbage => loop {
-                let mut packet = garbage::one(random);
-                // Mostly a message as long as it says, else any length.
-                if random.below(4) > 0 {
-                    packet = framed(&packet);
-                }
-                self.write(stream, &packet).await?;
+                self.write(stream, &message(random)).await?;
                 self.read_what_is_there(stream)?;
                 sleep(Duration::from_millis(1)).await;
             },

@@ -49,6 +49,8 @@ enum Kind {
     Datagrams,
     /// The same over TCP, with any length in front; a closed connection is opened anew
     Garbage,
+    /// One piece of such garbage a connection, which its client cuts at once, and opens the next one without a pause
+    Passing,
     /// Connections without an octet, opened anew when they are closed
     Silent,
     /// Connections that have asked one question each, were answered, and stay
