@@ -35,24 +35,27 @@ ROLLCALL_CLUSTER_PICTURES=$(realpath -m "${ROLLCALL_CLUSTER_PICTURES:-$target/cl
 export ROLLCALL_BIN ROLLCALL_CLUSTER_BIN ROLLCALL_CLUSTER_FAILURES ROLLCALL_CLUSTER_PICTURES
 rm -rf "$ROLLCALL_CLUSTER_FAILURES"
 
-# play ARGUMENT...: the tests' own output, and libtest's summary. Which ones failed is kept in `failures`.
+# play ARGUMENT...: the tests' own output, and libtest's summary. Which ones failed is kept, line by line.
 failed=0
-failures=()
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+: >"$work/failures"
 play() {
-  local code=0 names=()
+  local code=0 log
+  log=$(mktemp -p "$work")
   (cd "$root" && cargo test --locked --test cluster -- --ignored --show-output "$@") 2>&1 | tee "$log" || code=$?
   ((code)) || return 0
-  mapfile -t names < <(sed -n '/^failures:$/,/^test result:/s/^    \([a-z0-9_]*::[a-z0-9_:]*\)$/\1/p' "$log" | sort -u)
-  failures+=("${names[@]}")
+  sed -n '/^failures:$/,/^test result:/s/^    \([a-z0-9_]*::[a-z0-9_:]*\)$/\1/p' "$log" | sort -u >"$log.names"
+  cat "$log.names" >>"$work/failures"
   # A run that ended without saying which test it was is not to be played again.
-  ((${#names[@]})) || failed=$code
+  [[ -s $log.names ]] || return "$code"
 }
 
 # Six programs of a control plane on a machine that does something else may be late by themselves: one or two tests that
 # failed are played again, alone. A rare fault of the server would pass then too: what is FLAKY wants to be looked into.
 again() {
+  local failures=()
+  mapfile -t failures <"$work/failures"
   ((failed == 0 && ${#failures[@]})) || return 0
   echo "failed: ${failures[*]}"
   ((${#failures[@]} <= 2)) || { failed=1; return 0; }
@@ -66,15 +69,19 @@ if ((${#filters[@]})); then
   listed=$(cd "$root" && cargo test --locked --quiet --test cluster -- --ignored --list "${filters[@]}")
   # Not a pipe, which a list of several lines would find closed behind its first.
   grep -q ': test$' <<<"$listed" || { echo "no test of that name: ${filters[*]}" >&2; exit 1; }
-  play --test-threads=2 "${filters[@]}"
+  play --test-threads=2 "${filters[@]}" || failed=$?
 else
   smoke=()
   [[ -z ${ROLLCALL_SMOKE:-} ]] || smoke=(--skip software::redis:: --skip software::mariadb::)
-  play --test-threads=3 --skip faults:: "${smoke[@]}"
-  # Each has a control plane of its own, and waits most of the time.
-  play --test-threads=3 faults:: --skip faults::rollout::
+  # Each test has a control plane of its own, and waits most of the time. Software takes minutes a test: one at a time beside
+  # the others, so that none of them is what the end waits for. Its output is shown behind theirs.
+  play --test-threads=1 software:: "${smoke[@]}" >"$work/software" 2>&1 &
+  software=$!
+  play --test-threads=3 --skip software:: --skip faults::rollout:: || failed=$?
+  wait "$software" || failed=$?
+  cat "$work/software"
   # These keep the machine busy by themselves.
-  play --test-threads=1 faults::rollout::
+  play --test-threads=1 faults::rollout:: || failed=$?
 fi
 again
 
