@@ -63,7 +63,10 @@ pub(super) struct Latency {
 
 impl Latency {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        ensure!(self.changes.is_multiple_of(2) && self.polled_changes.is_multiple_of(2), "who goes is to come again");
+        ensure!(
+            self.changes.is_multiple_of(2) && self.polled_changes.is_multiple_of(2),
+            "who goes is to come again"
+        );
         ensure!(self.changes > 0 && self.polled_changes > 0, "there is nothing to measure");
         let sets = Sets::open(&self.kubeconfig)?;
         let mut random = Random::new(1, 0);
