@@ -25,10 +25,10 @@ fn rollout_of_many_pods() {
     let (count, pods) = match (is_long(), is_smoke) {
         (true, _) => (50, 40),
         (false, true) => (10, 20),
-        (false, false) => (25, 40),
+        (false, false) => (20, 40),
     };
     println!(
-        "{count} sets of {pods} pods (50 of 40 with ROLLCALL_LONG, 10 of 20 with ROLLCALL_SMOKE, else 25 of 40)"
+        "{count} sets of {pods} pods (50 of 40 with ROLLCALL_LONG, 10 of 20 with ROLLCALL_SMOKE, else 20 of 40)"
     );
     let sets = Sets::create(plane.namespace("rollout"), count, pods);
     let rollcall = Rollcall::start(plane.kubeconfig(), &[]);
