@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
-use tokio::runtime::Handle;
-use tracing::{debug, error, info};
+use tokio::runtime::Runtime;
+use tracing::{error, info, warn};
 
 use super::encrypted::EncryptedListeners;
 use super::feed::Feed;
@@ -14,7 +15,7 @@ use super::logging::{self, say};
 use super::metrics::{tell_cluster, tell_operations, tell_outages, tell_pods, tell_process};
 use super::reload::{Cause, Reloader};
 use super::served::Served;
-use super::servers::{Servers, bind_all, start_admin};
+use super::servers::{Runtimes, Servers, bind_all, start_admin};
 use super::settings::{for_zone, own_addresses};
 use super::signals::Signals;
 use super::tapping::Tapping;
@@ -45,21 +46,25 @@ pub fn serve(
     let start = |builder: &mut tokio::runtime::Builder| builder.build().context("cannot start tokio");
     // Connections have threads of their own, no more than there are cores: who floods them keeps no change waiting, and
     // of two threads on one core each would wait for the other's turn.
-    let of_connections = start(threads(cores, "connections").on_thread_start(|| {
-        if let Err(error) = let_udp_go_first() {
-            debug!(%error, "a thread of connections has the priority of UDP");
+    let said = AtomicBool::new(false);
+    let connections = start(threads(cores, "connections").on_thread_start(move || {
+        if let Err(error) = let_udp_go_first()
+            && !said.swap(true, Ordering::Relaxed)
+        {
+            warn!(%error, "threads of connections have the priority of UDP's, for the kernel does not let them step back");
         }
     }))?;
+    // So have replies over UDP that wait for somebody, which are UDP's equals.
+    let late = start(&mut threads(cores, "late replies"))?;
     // Two at least: while one publishes a large cluster, the other tells health.
     let runtime = start(&mut threads(cores.max(2), "cluster"))?;
-    let connections = of_connections.handle().clone();
+    let handles = Runtimes { connections: connections.handle().clone(), late: late.handle().clone() };
     // A task, not the future of `block_on`: that one has a thread of its own, which a watch's event would have to
     // wake first.
-    let ended = runtime.block_on(async { tokio::spawn(run(config, configure, file, connections)).await });
+    let ended = runtime.block_on(async { tokio::spawn(run(config, configure, file, handles)).await });
     let ended = ended.context("serving ended in a panic").and_then(|ended| ended);
     // A read of standard input that never ends must not keep the process.
-    runtime.shutdown_background();
-    of_connections.shutdown_background();
+    [runtime, connections, late].into_iter().for_each(Runtime::shutdown_background);
     ended
 }
 
@@ -67,7 +72,7 @@ async fn run(
     config: Config,
     configure: impl Fn() -> anyhow::Result<Config> + Send + Sync,
     file: Option<PathBuf>,
-    connections: Handle,
+    runtimes: Runtimes,
 ) -> anyhow::Result<()> {
     let cluster = config.cluster.clone().context(offline::NO_SOURCE)?;
     // Before anything is printed: a script that waits for a line may send a signal right behind it.
@@ -105,11 +110,8 @@ async fn run(
     tell_operations(&metrics, reloader.counter(), tapping.counters());
     // Before the sockets are read: who asks meanwhile is answered from it.
     let mut feed = Feed::start(&cluster, &mut served, &health, &counting).await?;
-    let servers = {
-        // Sockets and tasks are of the runtime that is entered.
-        let _entered = connections.enter();
-        Servers::start(&served.config, listeners, encrypted, &reader, &metrics, tapping.tap())?
-    };
+    let servers =
+        Servers::start(&served.config, listeners, encrypted, &runtimes, &reader, &metrics, tapping.tap())?;
     for address in &addresses {
         say(&format!("listening udp+tcp {address}"));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Handle;
 use tracing::{debug, info, warn};
 
 use super::encrypted::{EncryptedListeners, EncryptedServers};
@@ -104,6 +105,13 @@ fn new_upstream(config: &Config) -> anyhow::Result<Option<Upstream>> {
     Ok(upstream.transpose()?)
 }
 
+/// Who serves what; the cluster has the one that all others are started from.
+pub(super) struct Runtimes {
+    pub(super) connections: Handle,
+    /// Replies over UDP that wait for the upstream or a replica.
+    pub(super) late: Handle,
+}
+
 /// The transports, running.
 pub(super) struct Servers {
     udp: UdpServer,
@@ -120,6 +128,7 @@ impl Servers {
         config: &Config,
         listeners: Vec<Listener>,
         encrypted: EncryptedListeners,
+        runtimes: &Runtimes,
         reader: &Reader,
         metrics: &Metrics,
         tap: &Tap,
@@ -131,15 +140,20 @@ impl Servers {
             udp.extend(listener.udp);
             tcp.push(listener.tcp);
         }
+        // Sockets and tasks are of the runtime that is entered.
+        let entered = runtimes.late.enter();
         let room = WaitingRoom::open(reader, config.hold);
         let udp = UdpServer::start(udp, &config.udp, reader, Some(&upstream), Some(&room), tap)
             .context("cannot start a UDP thread")?;
+        drop(entered);
         allow_files(files(config));
         let memory = StreamMemory::new(config.stream_memory);
+        let entered = runtimes.connections.enter();
         let mut tcp = TcpServer::start(tcp, reader, &upstream, Some(&room), config.tcp, tap, &memory)
             .context("cannot serve TCP")?;
         let encrypted =
             EncryptedServers::start(config, encrypted, &mut tcp, reader, &upstream, tap, &memory)?;
+        drop(entered);
         let mut connections = vec![("tcp", tcp.counters())];
         connections.extend(encrypted.counters().iter().cloned());
         let of_udp = udp.counters();

@@ -20,7 +20,7 @@ pub(super) fn pin_to(core: usize) -> std::io::Result<()> {
 const BEHIND: i32 = 10;
 
 /// Has this thread let those of UDP go first where both want a core: a question takes microseconds, and who floods
-/// connections keeps their threads busy without end. It gets what they leave, and a tenth of a core at least.
+/// connections keeps their threads busy without end. It gets what they leave, and else a tenth of what each of them has.
 ///
 /// # Errors
 /// When the kernel does not let it (a filter of system calls); it goes on as an equal.
@@ -32,7 +32,7 @@ pub fn let_udp_go_first() -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Of the thread that asks (proc(5): the 19th field; the name in front of it has no space here).
+    /// Of the thread that asks (proc(5): the 19th field).
     fn niceness() -> i32 {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
         let (_, fields) = stat.rsplit_once(')').unwrap();

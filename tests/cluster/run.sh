@@ -38,7 +38,16 @@ rm -rf "$ROLLCALL_CLUSTER_FAILURES"
 # play ARGUMENT...: the tests' own output, and libtest's summary. Which ones failed is kept, line by line.
 failed=0
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+software=
+# shellcheck disable=SC2317  # the trap reaches it
+finish() {
+  # A group of its own, which nobody else ends.
+  [[ -z $software ]] || { kill -- "-$software" 2>/dev/null || true; cat "$work/software"; }
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 : >"$work/failures"
 play() {
   local code=0 log
@@ -73,12 +82,15 @@ if ((${#filters[@]})); then
 else
   smoke=()
   [[ -z ${ROLLCALL_SMOKE:-} ]] || smoke=(--skip software::redis:: --skip software::mariadb::)
-  # Each test has a control plane of its own, and waits most of the time. Software takes minutes a test: one at a time beside
-  # the others, so that none of them is what the end waits for. Its output is shown behind theirs.
+  # Faults have a control plane each, the others one a process; all of them wait most of the time. Software takes minutes a
+  # test: one at a time beside the others, so that none of them is what the end waits for. Its output is shown behind theirs.
+  set -m
   play --test-threads=1 software:: "${smoke[@]}" >"$work/software" 2>&1 &
   software=$!
+  set +m
   play --test-threads=3 --skip software:: --skip faults::rollout:: || failed=$?
   wait "$software" || failed=$?
+  software=
   cat "$work/software"
   # These keep the machine busy by themselves.
   play --test-threads=1 faults::rollout:: || failed=$?

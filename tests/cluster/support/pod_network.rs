@@ -82,7 +82,8 @@ pub(super) fn free_network() -> u8 {
     let mut given = GIVEN.lock().unwrap();
     let shown = Command::new("ip").args(["-o", "-4", "addr", "show"]).output().expect("ip");
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-    let first = std::process::id() % 250;
+    // Two processes that look at the same time, and have numbers near each other, begin far from each other.
+    let first = std::process::id() % 250 * 97;
     let mut all = (0..250).map(|step| u8::try_from((first + step) % 250).unwrap());
     let is_free = |third: &u8| !given.contains(third) && !shown.contains(&format!(" 198.18.{third}."));
     let third = all.find(is_free).expect("a free network");

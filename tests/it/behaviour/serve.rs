@@ -49,6 +49,32 @@ fn the_lines_to_try_are_answered() {
     }
 }
 
+/// Niceness of a thread (proc(5): the 19th field, the third is the first one behind the name).
+fn niceness(process: &Process, name: &str) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    let stats = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    let of = |stat: String| {
+        let (before, fields) = stat.rsplit_once(')')?;
+        let (_, thread) = before.split_once('(')?;
+        thread.starts_with(name).then(|| fields.split_whitespace().nth(16)?.parse().ok())?
+    };
+    stats.filter_map(of).collect()
+}
+
+#[test]
+fn threads_of_connections_let_those_of_udp_go_first() {
+    let (_folder, process) = served(2, "");
+    assert_eq!(addresses(process.address(), NGINX).len(), 2);
+    let udp = niceness(&process, "udp-");
+    let first = udp[0];
+    assert!(udp.iter().all(|niceness| *niceness == first), "{udp:?}");
+    for (name, behind) in [("connections", 10), ("late replies", 0), ("cluster", 0)] {
+        let all = niceness(&process, name);
+        let expected = (first + behind).min(19);
+        assert!(!all.is_empty() && all.iter().all(|niceness| *niceness == expected), "{name}: {all:?}");
+    }
+}
+
 #[test]
 fn sigterm_and_sigint_end_it_with_code_0() {
     for signal in ["TERM", "INT"] {
