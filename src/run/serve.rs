@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Once;
 
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
@@ -46,12 +46,10 @@ pub fn serve(
     let start = |builder: &mut tokio::runtime::Builder| builder.build().context("cannot start tokio");
     // Connections have threads of their own, no more than there are cores: who floods them keeps no change waiting, and
     // of two threads on one core each would wait for the other's turn.
-    let said = AtomicBool::new(false);
+    let once = Once::new();
     let connections = start(threads(cores, "connections").on_thread_start(move || {
-        if let Err(error) = let_udp_go_first()
-            && !said.swap(true, Ordering::Relaxed)
-        {
-            warn!(%error, "threads of connections have the priority of UDP's, for the kernel does not let them step back");
+        if let Err(error) = let_udp_go_first() {
+            once.call_once(|| warn!(%error, "threads of connections have the priority of UDP's, for the kernel does not let them step back"));
         }
     }))?;
     // So have replies over UDP that wait for somebody, which are UDP's equals.

@@ -32,11 +32,9 @@ pub fn let_udp_go_first() -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Of the thread that asks (proc(5): the 19th field).
+    /// Of the thread that asks (setpriority(2), "C library/kernel differences").
     fn niceness() -> i32 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        fields.split_whitespace().nth(16).unwrap().parse().unwrap()
+        rustix::process::getpriority_process(None).unwrap()
     }
 
     #[test]

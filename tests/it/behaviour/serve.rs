@@ -52,7 +52,8 @@ fn the_lines_to_try_are_answered() {
 /// Niceness of a thread (proc(5): the 19th field, the third is the first one behind the name).
 fn niceness(process: &Process, name: &str) -> Vec<i32> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-    let stats = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    // One that ends meanwhile has none any more.
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).ok());
     let of = |stat: String| {
         let (before, fields) = stat.rsplit_once(')')?;
         let (_, thread) = before.split_once('(')?;
